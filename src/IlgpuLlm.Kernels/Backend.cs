@@ -1,0 +1,124 @@
+namespace IlgpuLlm.Kernels;
+
+/// <summary>
+/// One device and the fused operations that a decoder-only transformer needs on it. Activations are F32. Operations are queued in order; results
+/// are visible to <see cref="Download"/>. Every operation checks its shapes and throws <see cref="ArgumentException"/> before it starts.
+/// </summary>
+/// <remarks>
+/// Each row of a result depends on that row's inputs alone, down to the last bit: neither the number of rows nor their order, the block size
+/// or the chunking changes a result. A backend is used by one thread at a time; weights may be loaded from several.
+/// </remarks>
+public abstract class Backend : IDisposable
+{
+    /// <summary>How a user writes this device: <c>cpu</c>, <c>cuda:0</c>, <c>ilgpu-cpu</c>.</summary>
+    public abstract string Device { get; }
+
+    /// <summary>The device's own name, such as <c>NVIDIA H100 80GB HBM3</c>.</summary>
+    public abstract string Description { get; }
+
+    /// <summary>Whether the device's memory is the machine's own.</summary>
+    public abstract bool IsHostMemory { get; }
+
+    /// <summary>Reads how much memory the device has and how much of it is free now.</summary>
+    public abstract DeviceMemory QueryMemory();
+
+    /// <summary>Allocates a buffer. Contents are undefined.</summary>
+    /// <exception cref="DeviceOutOfMemoryException">The device has not that much.</exception>
+    public abstract DeviceBuffer Allocate(ElementType type, long length);
+
+    /// <summary>Allocates a linear layer's matrix in this backend's packed layout, to be filled by its LoadRows or FillRandom.</summary>
+    /// <exception cref="DeviceOutOfMemoryException">The device has not that much.</exception>
+    public abstract LinearWeight CreateLinear(int outFeatures, int inFeatures, ElementType storage, bool hasBias);
+
+    /// <summary>The bytes that <see cref="CreateLinear"/> would allocate, padding included.</summary>
+    public abstract long LinearByteLength(int outFeatures, int inFeatures, ElementType storage, bool hasBias);
+
+    /// <summary>The bytes that operations need beside their arguments, for batches of up to <paramref name="maxTokens"/> tokens.</summary>
+    public abstract long WorkspaceByteLength(int maxTokens, AttentionShape shape, int maxSeqLen);
+
+    /// <summary>Allocates that workspace. Called once, before the first operation that needs it.</summary>
+    public abstract void ReserveWorkspace(int maxTokens, AttentionShape shape, int maxSeqLen);
+
+    /// <summary>Copies floats to the device.</summary>
+    public abstract void Upload(ReadOnlySpan<float> source, DeviceBuffer destination);
+
+    /// <summary>Copies integers to the device.</summary>
+    public abstract void Upload(ReadOnlySpan<int> source, DeviceBuffer destination);
+
+    /// <summary>Waits for the operations before it and copies floats from the device.</summary>
+    public abstract void Download(DeviceBuffer source, Span<float> destination);
+
+    /// <summary>Waits until every queued operation has ended.</summary>
+    public abstract void Synchronize();
+
+    /// <summary>hidden[t] = table[tokenIds[t]]. Ids must be below the table's rows (checked by the caller, who knows the request).</summary>
+    /// <param name="table">[vocab, hidden]; the output layer's weight where embeddings are tied.</param>
+    /// <param name="tokenIds">I32, [numTokens].</param>
+    /// <param name="hidden">F32, [numTokens, hidden].</param>
+    /// <param name="numTokens">Rows.</param>
+    public abstract void EmbeddingLookup(LinearWeight table, DeviceBuffer tokenIds, DeviceBuffer hidden, int numTokens);
+
+    /// <summary>output[r] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight.</summary>
+    /// <param name="x">F32, [numRows, width].</param>
+    /// <param name="weight">F32, [width].</param>
+    /// <param name="output">F32, [numRows, width].</param>
+    /// <param name="numRows">Rows.</param>
+    /// <param name="epsilon">The config's rms_norm_eps.</param>
+    public abstract void RmsNorm(DeviceBuffer x, DeviceBuffer weight, DeviceBuffer output, int numRows, float epsilon);
+
+    /// <summary>residual[r] += delta[r]; output[r] = RmsNorm(residual[r]).</summary>
+    /// <param name="residual">F32, [numRows, width]; updated.</param>
+    /// <param name="delta">F32, [numRows, width].</param>
+    /// <param name="weight">F32, [width].</param>
+    /// <param name="output">F32, [numRows, width].</param>
+    /// <param name="numRows">Rows.</param>
+    /// <param name="epsilon">The config's rms_norm_eps.</param>
+    public abstract void AddRmsNorm(DeviceBuffer residual, DeviceBuffer delta, DeviceBuffer weight, DeviceBuffer output, int numRows, float epsilon);
+
+    /// <summary>output = input W^T + bias.</summary>
+    /// <param name="weight">[outFeatures, inFeatures].</param>
+    /// <param name="input">F32, [numRows, inFeatures].</param>
+    /// <param name="output">F32, [numRows, outFeatures].</param>
+    /// <param name="numRows">Rows.</param>
+    public abstract void Linear(LinearWeight weight, DeviceBuffer input, DeviceBuffer output, int numRows);
+
+    /// <summary>
+    /// Rotates the queries and keys of <paramref name="qkv"/> (rotate-half convention: element i pairs with i + headDim/2), queries in place, and
+    /// writes the rotated keys and the values to their cache slots.
+    /// </summary>
+    /// <param name="shape">The attention shape.</param>
+    /// <param name="qkv">F32, [numTokens, qkvWidth]; each row query, key, value.</param>
+    /// <param name="rotary">The table that <see cref="BatchMetadata.RotaryRows"/> points into.</param>
+    /// <param name="cache">The layer's cache.</param>
+    /// <param name="batch">The batch.</param>
+    public abstract void RotaryAndWriteKv(AttentionShape shape, DeviceBuffer qkv, RotaryTable rotary, KvCacheLayer cache, BatchMetadata batch);
+
+    /// <summary>
+    /// Causal attention of every token over the cached keys and values of its own sequence, found through the block tables. The batch's own keys
+    /// must have been written before.
+    /// </summary>
+    /// <param name="shape">The attention shape.</param>
+    /// <param name="qkv">F32, [numTokens, qkvWidth]; only the rotated queries are read.</param>
+    /// <param name="cache">The layer's cache.</param>
+    /// <param name="batch">The batch.</param>
+    /// <param name="output">F32, [numTokens, queryWidth].</param>
+    public abstract void PagedAttention(AttentionShape shape, DeviceBuffer qkv, KvCacheLayer cache, BatchMetadata batch, DeviceBuffer output);
+
+    /// <summary>output[r, i] = silu(gateUp[r, i]) * gateUp[r, width + i], with silu(x) = x / (1 + exp(-x)).</summary>
+    /// <param name="gateUp">F32, [numRows, 2 * width].</param>
+    /// <param name="output">F32, [numRows, width].</param>
+    /// <param name="numRows">Rows.</param>
+    /// <param name="width">The MLP's intermediate size.</param>
+    public abstract void SiluMul(DeviceBuffer gateUp, DeviceBuffer output, int numRows, int width);
+
+    /// <summary>output[i] = source[indices[i]].</summary>
+    /// <param name="source">F32, [any, width].</param>
+    /// <param name="indices">I32, [numRows].</param>
+    /// <param name="output">F32, [numRows, width].</param>
+    /// <param name="numRows">Rows to gather.</param>
+    /// <param name="width">Elements in a row.</param>
+    public abstract void GatherRows(DeviceBuffer source, DeviceBuffer indices, DeviceBuffer output, int numRows, int width);
+
+    /// <summary>Frees the device. Buffers and weights are disposed before.</summary>
+    public abstract void Dispose();
+}

@@ -1,0 +1,69 @@
+namespace IlgpuLlm.Kernels;
+
+/// <summary>
+/// The matrix of a linear layer, y = x W^T + b, in the layout that the backend's kernels read: packed once, while it is loaded.
+/// Rows are output features, as in a checkpoint: W is [outFeatures, inFeatures].
+/// </summary>
+public abstract class LinearWeight : IDisposable
+{
+    /// <summary>Describes a weight.</summary>
+    protected LinearWeight(int outFeatures, int inFeatures, ElementType storage, bool hasBias)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(outFeatures);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(inFeatures);
+        if (storage is not (ElementType.F32 or ElementType.F16))
+            throw new ArgumentOutOfRangeException(nameof(storage), storage, "a linear weight is stored as F32 or F16");
+        OutFeatures = outFeatures;
+        InFeatures = inFeatures;
+        Storage = storage;
+        HasBias = hasBias;
+    }
+
+    /// <summary>The number of output features (rows).</summary>
+    public int OutFeatures { get; }
+
+    /// <summary>The number of input features (columns).</summary>
+    public int InFeatures { get; }
+
+    /// <summary>The type of the stored weights.</summary>
+    public ElementType Storage { get; }
+
+    /// <summary>Whether a bias vector of <see cref="OutFeatures"/> floats is added.</summary>
+    public bool HasBias { get; }
+
+    /// <summary>The bytes that the packed form takes on the device, bias included.</summary>
+    public abstract long ByteLength { get; }
+
+    /// <summary>
+    /// Packs <paramref name="numRows"/> rows of a checkpoint tensor into rows <paramref name="firstRow"/>... of this weight. Several tensors can be
+    /// packed one below the other into one weight (query, key and value; gate and up). Calls for different rows may come from different threads.
+    /// </summary>
+    /// <param name="firstRow">The first row of this weight to fill.</param>
+    /// <param name="numRows">The number of rows in <paramref name="source"/>.</param>
+    /// <param name="sourceType">F32, F16 or BF16. Narrowing to F16 rounds to nearest even.</param>
+    /// <param name="source">Row-major elements, [numRows, inFeatures], little endian.</param>
+    public void LoadRows(int firstRow, int numRows, ElementType sourceType, ReadOnlySpan<byte> source)
+    {
+        if (firstRow < 0 || numRows < 0 || firstRow > OutFeatures - numRows)
+            throw new ArgumentOutOfRangeException(nameof(firstRow), $"rows [{firstRow}, {firstRow + numRows}) lie outside a weight of {OutFeatures} rows");
+        long expected = (long)numRows * InFeatures * sourceType.SizeInBytes();
+        if (source.Length != expected)
+            throw new ArgumentException($"{numRows} rows of {InFeatures} {sourceType} elements take {expected} bytes, not {source.Length}", nameof(source));
+        LoadRowsCore(firstRow, numRows, sourceType, source);
+    }
+
+    /// <summary>Packs rows; the arguments were checked.</summary>
+    protected abstract void LoadRowsCore(int firstRow, int numRows, ElementType sourceType, ReadOnlySpan<byte> source);
+
+    /// <summary>Sets elements <paramref name="first"/>... of the bias.</summary>
+    public abstract void LoadBias(int first, ReadOnlySpan<float> values);
+
+    /// <summary>
+    /// Fills the weight with pseudo-random values, uniform in [-<paramref name="amplitude"/>, <paramref name="amplitude"/>], that depend on
+    /// <paramref name="seed"/> alone; made on the device. Biases become zero.
+    /// </summary>
+    public abstract void FillRandom(ulong seed, float amplitude);
+
+    /// <summary>Frees the memory.</summary>
+    public abstract void Dispose();
+}
