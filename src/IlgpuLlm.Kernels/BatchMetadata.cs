@@ -33,8 +33,8 @@ public sealed class BatchMetadata
     /// <summary>The rows whose logits are wanted: [numLogits].</summary>
     public required DeviceBuffer LogitsIndices { get; init; }
 
-    /// <summary>The row length of <see cref="BlockTables"/>.</summary>
-    public required int MaxBlocksPerSeq { get; init; }
+    /// <summary>The row length of <see cref="BlockTables"/> in this step; rows are packed.</summary>
+    public required int MaxBlocksPerSeq { get; set; }
 
     /// <summary>Tokens in this step.</summary>
     public int NumTokens { get; set; }

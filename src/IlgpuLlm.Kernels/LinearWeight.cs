@@ -46,6 +46,8 @@ public abstract class LinearWeight : IDisposable
     {
         if (firstRow < 0 || numRows < 0 || firstRow > OutFeatures - numRows)
             throw new ArgumentOutOfRangeException(nameof(firstRow), $"rows [{firstRow}, {firstRow + numRows}) lie outside a weight of {OutFeatures} rows");
+        if (sourceType is not (ElementType.F32 or ElementType.F16 or ElementType.BF16))
+            throw new ArgumentException($"weights are read from F32, F16 or BF16, not {sourceType}", nameof(sourceType));
         long expected = (long)numRows * InFeatures * sourceType.SizeInBytes();
         if (source.Length != expected)
             throw new ArgumentException($"{numRows} rows of {InFeatures} {sourceType} elements take {expected} bytes, not {source.Length}", nameof(source));

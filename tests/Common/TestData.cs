@@ -5,9 +5,9 @@ namespace IlgpuLlm.TestSupport;
 /// <summary>Finds the data that tests read: committed data under tests/data, and ../shared beside the repository where it is present.</summary>
 internal static class TestData
 {
-    /// <summary>The repository's root: the folder of IlgpuLlm.sln above the program, or above the current folder for packed tests.</summary>
-    public static string Root { get; } = FindRoot(AppContext.BaseDirectory) ?? FindRoot(Environment.CurrentDirectory)
-        ?? throw new InvalidOperationException("tests run inside the repository: no IlgpuLlm.sln above " + AppContext.BaseDirectory);
+    /// <summary>The repository's root: the folder of IlgpuLlm.sln above the program, or ILGPULLM_ROOT for packed tests that lie elsewhere.</summary>
+    public static string Root { get; } = Environment.GetEnvironmentVariable("ILGPULLM_ROOT") ?? FindRoot(AppContext.BaseDirectory)
+        ?? throw new InvalidOperationException($"tests need the repository: no IlgpuLlm.sln above {AppContext.BaseDirectory} and no ILGPULLM_ROOT");
 
     /// <summary>A file or folder under tests/data; it is committed, so it must exist.</summary>
     public static string Committed(params string[] parts) => Path.Combine([Root, "tests", "data", .. parts]);

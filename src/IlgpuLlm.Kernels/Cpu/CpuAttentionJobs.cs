@@ -1,0 +1,110 @@
+using System.Numerics.Tensors;
+
+namespace IlgpuLlm.Kernels.Cpu;
+
+/// <summary>Tokens of RotaryAndWriteKv.</summary>
+internal sealed unsafe class RotaryJob(CpuKernels kernels) : ParallelJob
+{
+    public AttentionShape Shape;
+    public float* Qkv;
+    public RotaryTable Rotary = null!;
+    public int* RotaryRows;
+    public int* SlotMapping;
+    public KvCacheLayer Cache = null!;
+    public int NumTokens;
+
+    public override void Execute(int part, int numParts)
+    {
+        float* table = ((CpuBuffer)Rotary.Values).Floats;
+        CpuBuffer keys = (CpuBuffer)Cache.Keys, values = (CpuBuffer)Cache.Values;
+        int dim = Shape.HeadDim, half = dim / 2, numSlots = Cache.NumBlocks * Cache.BlockSize;
+        CpuKernels forHalf = kernels.WidestDividing(half);
+        (int first, int end) = Share(NumTokens, part, numParts);
+        for (int t = first; t < end; t++)
+        {
+            int row = RotaryRows[t], slot = SlotMapping[t];
+            if ((uint)row >= (uint)Rotary.NumRows || (uint)slot >= (uint)numSlots)
+                throw new ArgumentException($"token {t}: rotary row {row} of {Rotary.NumRows}, cache slot {slot} of {numSlots}");
+            float* head = Qkv + (long)t * Shape.QkvWidth;
+            // Query heads, then key heads, which lie behind them.
+            for (int h = 0; h < Shape.NumHeads + Shape.NumKvHeads; h++, head += dim)
+                forHalf.Rotate(head, table + (long)row * dim, half);
+            WriteHeads(head - Shape.KvWidth, keys, slot);
+            WriteHeads(head, values, slot);
+        }
+    }
+
+    private void WriteHeads(float* heads, CpuBuffer slab, int slot)
+    {
+        int dim = Shape.HeadDim, block = slot / Cache.BlockSize, offsetInBlock = slot % Cache.BlockSize;
+        for (int h = 0; h < Shape.NumKvHeads; h++)
+        {
+            long offset = (((long)block * Shape.NumKvHeads + h) * Cache.BlockSize + offsetInBlock) * dim;
+            var source = new ReadOnlySpan<float>(heads + h * dim, dim);
+            if (slab.Type == ElementType.F32)
+                source.CopyTo(new Span<float>(slab.Floats + offset, dim));
+            else
+                TensorPrimitives.ConvertToHalf(source, new Span<Half>((Half*)slab.Pointer + offset, dim));
+        }
+    }
+}
+
+/// <summary>Tokens and key-value heads of PagedAttention.</summary>
+internal sealed unsafe class AttentionJob(CpuKernels kernels) : ParallelJob
+{
+    public AttentionScratch[] Scratch = [];
+    public AttentionShape Shape;
+    public float* Qkv;
+    public float* Output;
+    public int* Positions;
+    public int* TokenSequences;
+    public int* BlockTables;
+    public int MaxBlocksPerSeq;
+    public KvCacheLayer Cache = null!;
+    public int NumTokens;
+    public int NumSeqs;
+
+    public override void Execute(int part, int numParts)
+    {
+        int group = Shape.NumHeads / Shape.NumKvHeads, splits = CountSplits(group, numParts);
+        CpuKernels forHead = kernels.WidestDividing(Shape.HeadDim);
+        // Tokens of one key-value head after each other, so that its keys stay in the cache; dealt out one by one, since later tokens see more.
+        for (long item = part; item < (long)NumTokens * Shape.NumKvHeads * splits; item += numParts)
+        {
+            int token = (int)(item % NumTokens), kvHead = (int)(item / NumTokens / splits), split = (int)(item / NumTokens % splits);
+            (int first, int end) = Share(group, split, splits);
+            int head = kvHead * group + first, position = Positions[token], sequence = TokenSequences[token];
+            if ((uint)sequence >= (uint)NumSeqs || position < 0 || position / Cache.BlockSize >= MaxBlocksPerSeq)
+                throw new ArgumentException($"token {token}: sequence {sequence} of {NumSeqs}, position {position} with {MaxBlocksPerSeq} blocks of {Cache.BlockSize}");
+            forHead.Attend(
+                new AttentionItem
+                {
+                    Query = Qkv + (long)token * Shape.QkvWidth + head * Shape.HeadDim,
+                    Output = Output + (long)token * Shape.QueryWidth + head * Shape.HeadDim,
+                    NumHeads = end - first,
+                    HeadDim = Shape.HeadDim,
+                    Scale = Shape.Scale,
+                    Position = position,
+                    FirstVisible = Shape.FirstVisible(position),
+                    BlockTable = BlockTables + (long)sequence * MaxBlocksPerSeq,
+                    Cache = Cache,
+                    KvHead = kvHead,
+                    NumKvHeads = Shape.NumKvHeads,
+                },
+                Scratch[part]);
+        }
+    }
+
+    /// <summary>
+    /// Into how many items the query heads of one key-value head are split: one, unless tokens and key-value heads are too few to share out
+    /// evenly (one sequence decoding). Each split reads the keys again.
+    /// </summary>
+    private int CountSplits(int group, int numParts)
+    {
+        long items = (long)NumTokens * Shape.NumKvHeads;
+        int splits = 1;
+        while (splits < group && items * splits < 4 * numParts && items * splits % numParts != 0)
+            splits++;
+        return splits;
+    }
+}

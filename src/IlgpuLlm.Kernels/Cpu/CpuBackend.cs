@@ -1,0 +1,130 @@
+namespace IlgpuLlm.Kernels.Cpu;
+
+/// <summary>
+/// The machine's own processor: SIMD C# in the widest vectors that it has, over threads of the backend's own. The same inputs give the same bits for
+/// any number of threads; another vector width may round differently.
+/// </summary>
+public sealed unsafe partial class CpuBackend : Backend
+{
+    internal const string DeviceName = "cpu";
+
+    // Below this many multiply-adds (or elements of similar cost) waking the other threads costs more than they save: about 2 microseconds.
+    private const long SmallestSplit = 32 * 1024;
+
+    private readonly CpuThreadPool _pool;
+    private readonly CpuKernels _kernels;
+    private readonly NativeBlock _linearScratch;
+    private readonly LinearJob _linear;
+    private readonly EmbeddingJob _embedding = new();
+    private readonly RmsNormJob _rmsNorm;
+    private readonly SiluMulJob _siluMul;
+    private readonly RotaryJob _rotary;
+    private readonly AttentionJob _attention;
+
+    /// <summary>Starts the threads.</summary>
+    /// <param name="numThreads">
+    /// The threads that work on an operation, the caller's included. 0 means the physical cores that the process may use (Linux), or else
+    /// <see cref="Environment.ProcessorCount"/>.
+    /// </param>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="numThreads"/> is negative.</exception>
+    public CpuBackend(int numThreads = 0)
+        : this(numThreads, CpuKernels.WidestFirst[0])
+    {
+    }
+
+    internal CpuBackend(int numThreads, CpuKernels kernels)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(numThreads);
+        _kernels = kernels;
+        _pool = new CpuThreadPool(numThreads == 0 ? CpuTopology.CountPhysicalCores() : numThreads);
+        _linearScratch = new NativeBlock((long)NumThreads * _kernels.LinearScratchLength * sizeof(float));
+        _linear = new LinearJob(_kernels, _linearScratch);
+        _rmsNorm = new RmsNormJob(_kernels);
+        _siluMul = new SiluMulJob(_kernels);
+        _rotary = new RotaryJob(_kernels);
+        _attention = new AttentionJob(_kernels);
+    }
+
+    /// <summary>The threads that work on an operation.</summary>
+    public int NumThreads => _pool.NumThreads;
+
+    /// <inheritdoc/>
+    public override string Device => DeviceName;
+
+    /// <inheritdoc/>
+    public override string Description { get; } = CpuTopology.ReadModelName();
+
+    /// <inheritdoc/>
+    public override bool IsHostMemory => true;
+
+    /// <inheritdoc/>
+    public override DeviceMemory QueryMemory() => CpuMemory.Query();
+
+    /// <summary>Allocates a <see cref="CpuBuffer"/>. Pages count as used once they are touched.</summary>
+    /// <exception cref="DeviceOutOfMemoryException">The machine has not that much.</exception>
+    public override DeviceBuffer Allocate(ElementType type, long length) => new CpuBuffer(type, length);
+
+    /// <inheritdoc/>
+    public override LinearWeight CreateLinear(int outFeatures, int inFeatures, ElementType storage, bool hasBias)
+        => new CpuLinearWeight(_pool, _kernels.PanelWidth, outFeatures, inFeatures, storage, hasBias);
+
+    /// <inheritdoc/>
+    public override long LinearByteLength(int outFeatures, int inFeatures, ElementType storage, bool hasBias)
+        => CpuLinearWeight.ComputeByteLength(new PanelLayout(outFeatures, inFeatures, _kernels.PanelWidth), storage, hasBias);
+
+    /// <inheritdoc/>
+    public override long WorkspaceByteLength(int maxTokens, AttentionShape shape, int maxSeqLen)
+        => NumThreads * AttentionScratch.ComputeByteLength(shape);
+
+    /// <inheritdoc/>
+    public override void ReserveWorkspace(int maxTokens, AttentionShape shape, int maxSeqLen)
+    {
+        ShapeChecks.Attention(shape);
+        foreach (AttentionScratch scratch in _attention.Scratch)
+            scratch.Dispose();
+        _attention.Scratch = [.. Enumerable.Range(0, NumThreads).Select(_ => new AttentionScratch(shape))];
+    }
+
+    /// <inheritdoc/>
+    public override void Upload(ReadOnlySpan<float> source, DeviceBuffer destination)
+    {
+        ShapeChecks.Transfer(destination, ElementType.F32, source.Length, nameof(destination));
+        source.CopyTo(new Span<float>(CpuBuffer.From(destination).Floats, source.Length));
+    }
+
+    /// <inheritdoc/>
+    public override void Upload(ReadOnlySpan<int> source, DeviceBuffer destination)
+    {
+        ShapeChecks.Transfer(destination, ElementType.I32, source.Length, nameof(destination));
+        source.CopyTo(new Span<int>(CpuBuffer.From(destination).Ints, source.Length));
+    }
+
+    /// <inheritdoc/>
+    public override void Download(DeviceBuffer source, Span<float> destination)
+    {
+        ShapeChecks.Transfer(source, ElementType.F32, destination.Length, nameof(source));
+        new ReadOnlySpan<float>(CpuBuffer.From(source).Floats, destination.Length).CopyTo(destination);
+    }
+
+    /// <summary>Does nothing: every operation has ended when it returns.</summary>
+    public override void Synchronize()
+    {
+    }
+
+    /// <inheritdoc/>
+    public override void Dispose()
+    {
+        _pool.Dispose();
+        _linearScratch.Dispose();
+        foreach (AttentionScratch scratch in _attention.Scratch)
+            scratch.Dispose();
+    }
+
+    private void Run(ParallelJob job, long work)
+    {
+        if (work < SmallestSplit)
+            job.Execute(0, 1);
+        else
+            _pool.Run(job);
+    }
+}

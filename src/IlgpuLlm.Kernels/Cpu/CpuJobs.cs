@@ -1,0 +1,75 @@
+namespace IlgpuLlm.Kernels.Cpu;
+
+/// <summary>Panels of a linear layer.</summary>
+internal sealed unsafe class LinearJob(CpuKernels kernels, NativeBlock scratch) : ParallelJob
+{
+    public CpuLinearWeight Weight = null!;
+    public float* Input;
+    public float* Output;
+    public int NumRows;
+
+    public override void Execute(int part, int numParts)
+    {
+        (int first, int end) = Share(Weight.Layout.NumPanels, part, numParts);
+        if (first < end)
+            kernels.Linear(Weight, Input, Output, NumRows, first, end, (float*)scratch.Pointer + (long)part * kernels.LinearScratchLength);
+    }
+}
+
+/// <summary>Rows of an embedding table.</summary>
+internal sealed unsafe class EmbeddingJob : ParallelJob
+{
+    public CpuLinearWeight Table = null!;
+    public int* TokenIds;
+    public float* Hidden;
+    public int NumTokens;
+
+    public override void Execute(int part, int numParts)
+    {
+        (int first, int end) = Share(NumTokens, part, numParts);
+        for (int t = first; t < end; t++)
+        {
+            if ((uint)TokenIds[t] >= (uint)Table.OutFeatures)
+                throw new ArgumentException($"token id {TokenIds[t]} lies outside a table of {Table.OutFeatures} rows");
+            Table.CopyRow(TokenIds[t], Hidden + (long)t * Table.InFeatures);
+        }
+    }
+}
+
+/// <summary>Rows of RmsNorm and AddRmsNorm.</summary>
+internal sealed unsafe class RmsNormJob(CpuKernels kernels) : ParallelJob
+{
+    public float* X;
+    public float* Delta;
+    public float* Weight;
+    public float* Output;
+    public int NumRows;
+    public int Width;
+    public float Epsilon;
+
+    public override void Execute(int part, int numParts)
+    {
+        (int first, int end) = Share(NumRows, part, numParts);
+        for (int r = first; r < end; r++)
+        {
+            long offset = (long)r * Width;
+            kernels.RmsNorm(X + offset, Delta is null ? null : Delta + offset, Weight, Output + offset, Width, Epsilon);
+        }
+    }
+}
+
+/// <summary>Rows of SiluMul.</summary>
+internal sealed unsafe class SiluMulJob(CpuKernels kernels) : ParallelJob
+{
+    public float* GateUp;
+    public float* Output;
+    public int NumRows;
+    public int Width;
+
+    public override void Execute(int part, int numParts)
+    {
+        (int first, int end) = Share(NumRows, part, numParts);
+        for (int r = first; r < end; r++)
+            kernels.SiluMul(GateUp + (long)r * 2 * Width, GateUp + ((long)r * 2 + 1) * Width, Output + (long)r * Width, Width);
+    }
+}

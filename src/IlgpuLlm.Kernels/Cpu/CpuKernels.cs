@@ -1,0 +1,55 @@
+using System.Runtime.Intrinsics;
+using IlgpuLlm.Kernels.Cpu.Simd;
+
+namespace IlgpuLlm.Kernels.Cpu;
+
+/// <summary>The kernels of one vector width: the seam between operations, which are split over threads, and instructions.</summary>
+internal abstract unsafe class CpuKernels
+{
+    /// <summary>All that this machine has, the widest first. The last one works on single floats.</summary>
+    public static IReadOnlyList<CpuKernels> WidestFirst { get; } = [.. CreateAll()];
+
+    /// <summary>The widest, up to this one's width, whose vectors fill <paramref name="length"/> exactly, so that its kernels need no tails.</summary>
+    public CpuKernels WidestDividing(int length)
+    {
+        for (int i = 0; i < WidestFirst.Count - 1; i++)
+            if (WidestFirst[i].VectorLength <= VectorLength && length % WidestFirst[i].VectorLength == 0)
+                return WidestFirst[i];
+        return WidestFirst[^1];
+    }
+
+    /// <summary>Floats in a vector.</summary>
+    public abstract int VectorLength { get; }
+
+    /// <summary>The rows of a weight that lie side by side.</summary>
+    public int PanelWidth => 2 * VectorLength;
+
+    /// <summary>Floats of scratch that <see cref="Linear"/> needs.</summary>
+    public abstract int LinearScratchLength { get; }
+
+    /// <summary>Panels [firstPanel, endPanel) of output = input W^T + bias.</summary>
+    public abstract void Linear(CpuLinearWeight weight, float* input, float* output, int numRows, int firstPanel, int endPanel, float* scratch);
+
+    /// <summary>One row of RmsNorm; with a delta, residual = x is updated first.</summary>
+    public abstract void RmsNorm(float* x, float* delta, float* weight, float* output, int width, float epsilon);
+
+    /// <summary>output = silu(gate) * up.</summary>
+    public abstract void SiluMul(float* gate, float* up, float* output, int width);
+
+    /// <summary>Rotates a head of 2 * half elements in place; half is a multiple of <see cref="VectorLength"/>.</summary>
+    public abstract void Rotate(float* head, float* cosSin, int half);
+
+    /// <summary>Attention of the query heads of one token that share a key-value head; headDim is a multiple of <see cref="VectorLength"/>.</summary>
+    public abstract void Attend(in AttentionItem item, AttentionScratch scratch);
+
+    private static IEnumerable<CpuKernels> CreateAll()
+    {
+        if (Simd512.IsSupported)
+            yield return new CpuKernels<Simd512, Vector512<float>>();
+        if (Simd256.IsSupported)
+            yield return new CpuKernels<Simd256, Vector256<float>>();
+        if (Simd128.IsSupported)
+            yield return new CpuKernels<Simd128, Vector128<float>>();
+        yield return new CpuKernels<SimdScalar, float>();
+    }
+}

@@ -1,0 +1,22 @@
+namespace IlgpuLlm.Kernels.Cpu.Simd;
+
+/// <summary>
+/// How a half becomes a float without F16C, which .NET 10 does not expose: sign-extended to 32 bits and shifted left by 13, its exponent and
+/// mantissa lie where a float's do, but for the bias, which one exact multiplication by 2^(127 - 15) corrects, subnormals included. Infinities and
+/// NaN then get their exponent by a bitwise or. A subnormal half makes that multiplication's operand subnormal, which costs a Zen 5 about 25 cycles:
+/// with 0.3 % of them, as in a typical matrix, 24 instead of 34 GB/s of weights on one thread.
+/// </summary>
+internal static class HalfBits
+{
+    public const int Shift = 13;
+
+    /// <summary>Clears the three copies of the sign below it.</summary>
+    public const int Mask = unchecked((int)0x8FFFE000);
+
+    public const int Exponent = 0x1F << 23;
+
+    public const int Infinity = 0xFF << 23;
+
+    /// <summary>2^112.</summary>
+    public const float Scale = 5.192296858534828e33f;
+}

@@ -1,0 +1,58 @@
+namespace IlgpuLlm.Kernels.Cpu.Simd;
+
+/// <summary>
+/// The vector operations that kernels are written over, once for all widths. Kernels take it as a type argument, so that the JIT compiles each
+/// width to its own instructions. All lanes compute the same IEEE operations, and multiplies are fused with adds in all widths of a machine or in
+/// none: a value does not depend on the lane, nor on whether a tail was computed by <see cref="SimdScalar"/>.
+/// </summary>
+/// <typeparam name="TVec">The vector of floats.</typeparam>
+internal unsafe interface ISimd<TVec>
+    where TVec : unmanaged
+{
+    /// <summary>Whether this machine has instructions of this width.</summary>
+    static abstract bool IsSupported { get; }
+
+    /// <summary>Floats in a vector.</summary>
+    static abstract int Count { get; }
+
+    /// <summary>Rows of the largest register tile: 2 vectors a row, and 2 more for the weights, must fit into the registers.</summary>
+    static abstract int TileRows { get; }
+
+    static abstract TVec Broadcast(float value);
+
+    static abstract TVec Load(float* source);
+
+    /// <summary>Loads halves and widens them exactly: subnormals, infinities and NaN included.</summary>
+    static abstract TVec LoadHalf(ushort* source);
+
+    static abstract void Store(TVec value, float* destination);
+
+    static abstract TVec Add(TVec a, TVec b);
+
+    static abstract TVec Sub(TVec a, TVec b);
+
+    static abstract TVec Mul(TVec a, TVec b);
+
+    static abstract TVec Div(TVec a, TVec b);
+
+    /// <summary>a * b + c.</summary>
+    static abstract TVec MulAdd(TVec a, TVec b, TVec c);
+
+    /// <summary>The larger one; <paramref name="b"/> where it is NaN.</summary>
+    static abstract TVec Max(TVec a, TVec b);
+
+    /// <summary>The smaller one; <paramref name="b"/> where it is NaN.</summary>
+    static abstract TVec Min(TVec a, TVec b);
+
+    /// <summary>2^n for integral n in [-126, 127].</summary>
+    static abstract TVec PowerOfTwo(TVec n);
+
+    /// <summary>The sum over the lanes, in a fixed order.</summary>
+    static abstract float Sum(TVec a);
+
+    /// <summary>The largest lane.</summary>
+    static abstract float MaxAcross(TVec a);
+
+    /// <summary>Writes the sums over the lanes of four vectors, each as <see cref="Sum"/> computes it.</summary>
+    static abstract void StoreSums(TVec a, TVec b, TVec c, TVec d, float* destination);
+}

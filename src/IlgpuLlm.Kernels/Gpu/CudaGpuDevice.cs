@@ -1,0 +1,102 @@
+using ILGPU;
+using ILGPU.Runtime;
+using ILGPU.Runtime.Cuda;
+using IlgpuLlm.Kernels.Gpu.Ptx;
+using IlgpuLlm.Kernels.Interop;
+
+namespace IlgpuLlm.Kernels.Gpu;
+
+/// <summary>A CUDA device.</summary>
+internal sealed class CudaGpuDevice : GpuDevice
+{
+    private readonly CudaAccelerator _accelerator;
+
+    private CudaGpuDevice(Context context, CudaAccelerator accelerator)
+        : base(context, accelerator) => _accelerator = accelerator;
+
+    public override string Name => $"cuda:{_accelerator.DeviceId}";
+
+    public override string Description => _accelerator.Name;
+
+    private static CudaAPI Driver => CudaAPI.CurrentAPI;
+
+    /// <summary>The devices that the driver shows; none where there is no driver.</summary>
+    public static IReadOnlyList<CudaDevice> List()
+    {
+        try
+        {
+            CudaLibrary.Register();
+            return [.. CudaDevice.GetDevices(_ => true).Cast<CudaDevice>()];
+        }
+        catch (Exception)
+        {
+            return []; // whatever is wrong with the driver, there is no device to use
+        }
+    }
+
+    public static CudaGpuDevice Create(int index)
+    {
+        var device = List().FirstOrDefault(d => d.DeviceId == index)
+            ?? throw new ArgumentOutOfRangeException(nameof(index), index, $"there are {List().Count} CUDA devices");
+        var context = Context.Create(builder => PtxKernels.Configure(builder.Cuda()));
+        return new CudaGpuDevice(context, device.CreateCudaAccelerator(context));
+    }
+
+    public override DeviceMemory QueryMemory()
+    {
+        Accelerator.Bind();
+        CudaException.ThrowIfFailed(Driver.GetMemoryInfo(out long free, out long total));
+        return new DeviceMemory(total, free);
+    }
+
+    public override int GroupSize(int lanes) => lanes;
+
+    public override unsafe void CopyToDevice(ReadOnlySpan<byte> source, nint destination)
+    {
+        // From memory that is not page-locked the driver returns when it has taken a copy: the source is free, the stream's order holds.
+        fixed (byte* p = source)
+            CudaException.ThrowIfFailed(Driver.MemcpyAsync(destination, (nint)p, source.Length, Stream));
+    }
+
+    public override unsafe void CopyToHost(nint source, Span<byte> destination)
+    {
+        fixed (byte* p = destination)
+        {
+            CudaException.ThrowIfFailed(Driver.MemcpyAsync((nint)p, source, destination.Length, Stream));
+            Stream.Synchronize();
+        }
+    }
+
+    protected override Kernel LoadKernel(GpuKernel kernel) => PtxKernels.Load(_accelerator, kernel);
+
+    protected override StagingBuffer CreateStaging() => new PinnedStaging(_accelerator);
+
+    protected override bool IsOutOfMemory(Exception exception) => exception is CudaException { Error: nameof(CudaError.CUDA_ERROR_OUT_OF_MEMORY) };
+
+    /// <summary>Page-locked memory with a stream of its own, so that threads that load do not wait for each other.</summary>
+    private sealed class PinnedStaging : StagingBuffer
+    {
+        private readonly AcceleratorStream _stream;
+        private readonly nint _memory;
+
+        public PinnedStaging(CudaAccelerator accelerator)
+        {
+            CudaException.ThrowIfFailed(Driver.AllocateHostMemory(out _memory, ByteLength));
+            _stream = accelerator.CreateStream();
+        }
+
+        public override unsafe Span<byte> Bytes => new((void*)_memory, ByteLength);
+
+        public override void CopyToDevice(nint destination, int byteLength)
+        {
+            CudaException.ThrowIfFailed(Driver.MemcpyAsync(destination, _memory, byteLength, _stream));
+            _stream.Synchronize();
+        }
+
+        public override void Dispose()
+        {
+            _stream.Dispose();
+            CudaException.ThrowIfFailed(Driver.FreeHostMemory(_memory));
+        }
+    }
+}

@@ -1,0 +1,50 @@
+using Bits = ILGPU.Interop;
+
+namespace IlgpuLlm.Kernels.Gpu;
+
+/// <summary>How kernels read and write one storage type. Kernels are generic over it, so that each format is compiled without a branch.</summary>
+internal interface IElement<T>
+    where T : unmanaged
+{
+    static abstract float Widen(T value);
+
+    static abstract T Narrow(float value);
+}
+
+/// <summary>IEEE single precision.</summary>
+internal readonly struct F32Element : IElement<float>
+{
+    public static float Widen(float value) => value;
+
+    public static float Narrow(float value) => value;
+}
+
+/// <summary>
+/// IEEE half precision, kept as its 16 bits: ILGPU's Half truncates on the CPU accelerator where CUDA rounds to nearest even.
+/// </summary>
+internal readonly struct F16Element : IElement<ushort>
+{
+    public static float Widen(ushort bits) => Bits.IntAsFloat(bits);
+
+    /// <summary>Rounds to nearest even, as System.Half does; the same bits on every accelerator.</summary>
+    public static ushort Narrow(float value)
+    {
+        uint bits = Bits.FloatAsInt(value);
+        uint sign = (bits >> 16) & 0x8000;
+        bits &= 0x7FFFFFFF;
+        uint magnitude;
+        if (bits >= 0x47800000) // 65536 and above, infinities, NaNs
+        {
+            magnitude = bits > 0x7F800000 ? 0x7E00u : 0x7C00u;
+        }
+        else if (bits < 0x38800000) // below 2^-14, the smallest normal half: adding 0.5 moves its bits to the end of the mantissa, rounded
+        {
+            magnitude = Bits.FloatAsInt(Bits.IntAsFloat(bits) + 0.5f) - 0x3F000000;
+        }
+        else // rebias the exponent from 127 to 15 and round at bit 13; a carry runs into the exponent, at 65520 into infinity
+        {
+            magnitude = (bits - 0x38000000 + 0xFFF + ((bits >> 13) & 1)) >> 13;
+        }
+        return (ushort)(sign | magnitude);
+    }
+}

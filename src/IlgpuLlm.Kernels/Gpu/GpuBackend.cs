@@ -1,0 +1,159 @@
+using System.Runtime.InteropServices;
+
+namespace IlgpuLlm.Kernels.Gpu;
+
+/// <summary>
+/// Portable ILGPU kernels: the same C# on CUDA devices and on ILGPU's CPU accelerator. Arithmetic is IEEE single precision throughout (no TF32), also
+/// where weights or the cache are F16. Kernels are compiled when the backend is created; an operation allocates nothing.
+/// </summary>
+public sealed class GpuBackend : Backend
+{
+    private readonly GpuDevice _device;
+    private readonly GatherRowsKernel _gatherRows;
+    private readonly RmsNormKernel _rmsNorm;
+    private readonly LinearKernel _linear;
+    private readonly RotaryKernel _rotary;
+    private readonly AttentionKernel _attention;
+    private readonly SiluMulKernel _siluMul;
+    private readonly FillRandomKernel _fillRandom;
+
+    private GpuBackend(GpuDevice device)
+    {
+        _device = device;
+        _gatherRows = new(device);
+        _rmsNorm = new(device);
+        _linear = new(device);
+        _rotary = new(device);
+        _attention = new(device);
+        _siluMul = new(device);
+        _fillRandom = new(device);
+    }
+
+    /// <inheritdoc/>
+    public override string Device => _device.Name;
+
+    /// <inheritdoc/>
+    public override string Description => _device.Description;
+
+    /// <inheritdoc/>
+    public override bool IsHostMemory => _device is IlgpuCpuDevice;
+
+    /// <summary>The CUDA devices of this machine; none where there is no driver. Never throws.</summary>
+    public static IReadOnlyList<CudaDeviceInfo> CudaDevices() =>
+        [.. CudaGpuDevice.List().Select(d => new CudaDeviceInfo(d.DeviceId, d.Name, d.MemorySize))];
+
+    /// <summary>Opens a CUDA device and compiles the kernels for it.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such device.</exception>
+    public static GpuBackend CreateCuda(int index) => Create(CudaGpuDevice.Create(index));
+
+    /// <summary>Opens ILGPU's CPU accelerator. It tests kernels and is far too slow to run models: that is what the CPU backend is for.</summary>
+    public static GpuBackend CreateIlgpuCpu() => CreateIlgpuCpu(lanes: 1);
+
+    /// <summary>The CPU accelerator with groups of a few lanes, to test what lanes do together: a barrier costs up to a millisecond there.</summary>
+    internal static GpuBackend CreateIlgpuCpu(int lanes) => Create(IlgpuCpuDevice.Create(lanes));
+
+    /// <inheritdoc/>
+    public override DeviceMemory QueryMemory() => _device.QueryMemory();
+
+    /// <inheritdoc/>
+    public override DeviceBuffer Allocate(ElementType type, long length) => GpuBuffer.Allocate(_device, type, length);
+
+    /// <inheritdoc/>
+    public override LinearWeight CreateLinear(int outFeatures, int inFeatures, ElementType storage, bool hasBias) =>
+        new GpuLinearWeight(_device, _fillRandom, outFeatures, inFeatures, storage, hasBias);
+
+    /// <inheritdoc/>
+    public override long LinearByteLength(int outFeatures, int inFeatures, ElementType storage, bool hasBias) =>
+        GpuLinearWeight.LengthInBytes(outFeatures, inFeatures, storage, hasBias);
+
+    /// <inheritdoc/>
+    public override long WorkspaceByteLength(int maxTokens, AttentionShape shape, int maxSeqLen) => 0;
+
+    /// <inheritdoc/>
+    public override void ReserveWorkspace(int maxTokens, AttentionShape shape, int maxSeqLen)
+    {
+        // These kernels need nothing beside their arguments.
+    }
+
+    /// <inheritdoc/>
+    public override void Upload(ReadOnlySpan<float> source, DeviceBuffer destination) =>
+        Upload(MemoryMarshal.AsBytes(source), ElementType.F32, source.Length, destination);
+
+    /// <inheritdoc/>
+    public override void Upload(ReadOnlySpan<int> source, DeviceBuffer destination) =>
+        Upload(MemoryMarshal.AsBytes(source), ElementType.I32, source.Length, destination);
+
+    /// <inheritdoc/>
+    public override void Download(DeviceBuffer source, Span<float> destination)
+    {
+        ShapeChecks.Transfer(source, ElementType.F32, destination.Length, nameof(source));
+        if (!destination.IsEmpty)
+            _device.CopyToHost(_device.Own(source).Address, MemoryMarshal.AsBytes(destination));
+    }
+
+    /// <inheritdoc/>
+    public override void Synchronize() => _device.Stream.Synchronize();
+
+    /// <inheritdoc/>
+    public override void EmbeddingLookup(LinearWeight table, DeviceBuffer tokenIds, DeviceBuffer hidden, int numTokens) =>
+        _gatherRows.Launch(Own(table).Matrix, _device.Own(tokenIds), _device.Own(hidden), numTokens, table.InFeatures);
+
+    /// <inheritdoc/>
+    public override void RmsNorm(DeviceBuffer x, DeviceBuffer weight, DeviceBuffer output, int numRows, float epsilon) =>
+        _rmsNorm.Launch(_device.Own(x), _device.Own(weight), _device.Own(output), numRows, epsilon);
+
+    /// <inheritdoc/>
+    public override void AddRmsNorm(DeviceBuffer residual, DeviceBuffer delta, DeviceBuffer weight, DeviceBuffer output, int numRows, float epsilon) =>
+        _rmsNorm.LaunchAdd(_device.Own(residual), _device.Own(delta), _device.Own(weight), _device.Own(output), numRows, epsilon);
+
+    /// <inheritdoc/>
+    public override void Linear(LinearWeight weight, DeviceBuffer input, DeviceBuffer output, int numRows) =>
+        _linear.Launch(Own(weight), _device.Own(input), _device.Own(output), numRows);
+
+    /// <inheritdoc/>
+    public override void RotaryAndWriteKv(AttentionShape shape, DeviceBuffer qkv, RotaryTable rotary, KvCacheLayer cache, BatchMetadata batch) =>
+        _rotary.Launch(shape, _device.Own(qkv), rotary, cache, batch);
+
+    /// <inheritdoc/>
+    public override void PagedAttention(AttentionShape shape, DeviceBuffer qkv, KvCacheLayer cache, BatchMetadata batch, DeviceBuffer output) =>
+        _attention.Launch(shape, _device.Own(qkv), cache, batch, _device.Own(output));
+
+    /// <inheritdoc/>
+    public override void SiluMul(DeviceBuffer gateUp, DeviceBuffer output, int numRows, int width) =>
+        _siluMul.Launch(_device.Own(gateUp), _device.Own(output), numRows, width);
+
+    /// <inheritdoc/>
+    public override void GatherRows(DeviceBuffer source, DeviceBuffer indices, DeviceBuffer output, int numRows, int width)
+    {
+        ShapeChecks.Buffer(source, ElementType.F32, 0, 0, nameof(source));
+        _gatherRows.Launch(_device.Own(source), _device.Own(indices), _device.Own(output), numRows, width);
+    }
+
+    /// <inheritdoc/>
+    public override void Dispose() => _device.Dispose();
+
+    private static GpuBackend Create(GpuDevice device)
+    {
+        try
+        {
+            return new GpuBackend(device);
+        }
+        catch
+        {
+            device.Dispose();
+            throw;
+        }
+    }
+
+    private GpuLinearWeight Own(LinearWeight weight) =>
+        weight is GpuLinearWeight own && own.Matrix.Device == _device
+            ? own
+            : throw new ArgumentException($"the weight does not belong to {Device}", nameof(weight));
+
+    private void Upload(ReadOnlySpan<byte> bytes, ElementType type, int length, DeviceBuffer destination)
+    {
+        ShapeChecks.Transfer(destination, type, length, nameof(destination));
+        if (length > 0)
+            _device.CopyToDevice(bytes, _device.Own(destination).Address);
+    }
+}

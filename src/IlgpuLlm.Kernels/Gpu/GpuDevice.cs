@@ -1,0 +1,127 @@
+using System.Collections.Concurrent;
+using ILGPU;
+using ILGPU.Runtime;
+
+namespace IlgpuLlm.Kernels.Gpu;
+
+/// <summary>An ILGPU accelerator with one stream: memory, copies and kernels. What CUDA and ILGPU's CPU accelerator do differently is below.</summary>
+internal abstract class GpuDevice : IDisposable
+{
+    private readonly Context _context;
+    private readonly AcceleratorStream _stream;
+    private readonly List<Kernel> _kernels = []; // ILGPU's own cache holds them weakly
+    private readonly ConcurrentBag<StagingBuffer> _staging = [];
+
+    protected GpuDevice(Context context, Accelerator accelerator)
+    {
+        _context = context;
+        Accelerator = accelerator;
+        _stream = accelerator.CreateStream();
+    }
+
+    /// <summary>How a user writes this device.</summary>
+    public abstract string Name { get; }
+
+    /// <summary>The device's own name.</summary>
+    public abstract string Description { get; }
+
+    /// <summary>The stream that all operations go through, in order, after binding the calling thread to the accelerator.</summary>
+    public AcceleratorStream Stream
+    {
+        get
+        {
+            Accelerator.Bind(); // a comparison with a thread-static, when it is bound already
+            return _stream;
+        }
+    }
+
+    protected Accelerator Accelerator { get; }
+
+    /// <summary>The device's memory.</summary>
+    public abstract DeviceMemory QueryMemory();
+
+    /// <summary>The lanes that a group has here of those that a kernel has on a GPU.</summary>
+    public abstract int GroupSize(int lanes);
+
+    /// <summary>Queues a copy to device memory. The source may be used again at once.</summary>
+    public abstract void CopyToDevice(ReadOnlySpan<byte> source, nint destination);
+
+    /// <summary>Waits for the operations before it and copies from device memory.</summary>
+    public abstract void CopyToHost(nint source, Span<byte> destination);
+
+    /// <summary>Allocates a buffer of bytes, at least one.</summary>
+    /// <exception cref="DeviceOutOfMemoryException">The device has not that much.</exception>
+    public MemoryBuffer1D<byte, Stride1D.Dense> AllocateBytes(long length)
+    {
+        Accelerator.Bind();
+        long free = QueryMemory().FreeBytes;
+        if (length > free)
+            throw new DeviceOutOfMemoryException(Name, length, free);
+        try
+        {
+            return Accelerator.Allocate1D<byte>(Math.Max(length, 1));
+        }
+        catch (Exception e) when (IsOutOfMemory(e))
+        {
+            throw new DeviceOutOfMemoryException(Name, length, QueryMemory().FreeBytes);
+        }
+    }
+
+    /// <summary>Compiles a kernel and loads it. The delegate's parameters are the stream, the launch configuration and those of the kernel.</summary>
+    public TLauncher Load<TLauncher>(GpuKernel kernel)
+        where TLauncher : Delegate
+    {
+        if (!KernelCatalog.All.Contains(kernel))
+            throw new ArgumentException($"kernel {kernel.Name} is not in the catalog", nameof(kernel));
+        Accelerator.Bind();
+        var loaded = LoadKernel(kernel);
+        _kernels.Add(loaded);
+        return loaded.CreateLauncherDelegate<TLauncher>();
+    }
+
+    /// <summary>A free staging buffer; several threads may load weights at a time, each with one of its own. Give it back after use.</summary>
+    public StagingBuffer RentStaging()
+    {
+        Accelerator.Bind();
+        return _staging.TryTake(out var buffer) ? buffer : CreateStaging();
+    }
+
+    /// <summary>Gives a staging buffer back.</summary>
+    public void ReturnStaging(StagingBuffer buffer) => _staging.Add(buffer);
+
+    /// <summary>The buffer as one of this device.</summary>
+    /// <exception cref="ArgumentException">It belongs to another backend.</exception>
+    public GpuBuffer Own(DeviceBuffer buffer) =>
+        buffer is GpuBuffer own && own.Device == this ? own : throw new ArgumentException($"the buffer does not belong to {Name}", nameof(buffer));
+
+    /// <summary>The checks that both attention operations make.</summary>
+    public static void CheckAttention(AttentionShape shape, GpuBuffer qkv, KvCacheLayer cache, BatchMetadata batch)
+    {
+        ShapeChecks.Count(batch.NumTokens, nameof(batch.NumTokens));
+        ShapeChecks.Attention(shape);
+        ShapeChecks.Cache(cache, shape);
+        ShapeChecks.Buffer(qkv, ElementType.F32, batch.NumTokens, shape.QkvWidth, nameof(qkv));
+    }
+
+    /// <inheritdoc/>
+    public virtual void Dispose()
+    {
+        Accelerator.Bind();
+        while (_staging.TryTake(out var buffer))
+            buffer.Dispose();
+        foreach (var kernel in _kernels)
+            kernel.Dispose();
+        _stream.Dispose();
+        Accelerator.Dispose();
+        _context.Dispose();
+    }
+
+    /// <summary>Compiles and loads.</summary>
+    protected abstract Kernel LoadKernel(GpuKernel kernel);
+
+    /// <summary>Makes a staging buffer.</summary>
+    protected abstract StagingBuffer CreateStaging();
+
+    /// <summary>Whether an exception of an allocation says that there is not enough memory.</summary>
+    protected abstract bool IsOutOfMemory(Exception exception);
+}

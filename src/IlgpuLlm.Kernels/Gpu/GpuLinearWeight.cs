@@ -1,0 +1,103 @@
+using System.Runtime.InteropServices;
+
+namespace IlgpuLlm.Kernels.Gpu;
+
+/// <summary>A matrix in row-major order, as in a checkpoint: [outFeatures, inFeatures], and a bias of floats.</summary>
+internal sealed class GpuLinearWeight : LinearWeight
+{
+    private readonly GpuDevice _device;
+    private readonly FillRandomKernel _fillRandom;
+
+    public GpuLinearWeight(GpuDevice device, FillRandomKernel fillRandom, int outFeatures, int inFeatures, ElementType storage, bool hasBias)
+        : base(outFeatures, inFeatures, storage, hasBias)
+    {
+        _device = device;
+        _fillRandom = fillRandom;
+        Matrix = GpuBuffer.Allocate(device, storage, (long)outFeatures * inFeatures);
+        if (hasBias)
+            Bias = GpuBuffer.Allocate(device, ElementType.F32, outFeatures);
+    }
+
+    /// <summary>[outFeatures, inFeatures].</summary>
+    public GpuBuffer Matrix { get; }
+
+    /// <summary>F32, [outFeatures].</summary>
+    public GpuBuffer? Bias { get; }
+
+    /// <inheritdoc/>
+    public override long ByteLength => LengthInBytes(OutFeatures, InFeatures, Storage, HasBias);
+
+    /// <summary>What such a weight takes.</summary>
+    public static long LengthInBytes(int outFeatures, int inFeatures, ElementType storage, bool hasBias) =>
+        (long)outFeatures * inFeatures * storage.SizeInBytes() + (hasBias ? (long)outFeatures * sizeof(float) : 0);
+
+    /// <inheritdoc/>
+    public override void LoadBias(int first, ReadOnlySpan<float> values)
+    {
+        if (Bias is null)
+            throw new ArgumentException("this weight has no bias", nameof(values));
+        var slice = (GpuBuffer)Bias.Slice(first, values.Length);
+        if (!values.IsEmpty)
+            LoadElements(slice, 0, ElementType.F32, MemoryMarshal.AsBytes(values));
+    }
+
+    /// <inheritdoc/>
+    public override void FillRandom(ulong seed, float amplitude)
+    {
+        _fillRandom.Launch(Matrix, seed, amplitude);
+        if (Bias is not null)
+            LoadBias(0, new float[OutFeatures]);
+    }
+
+    /// <inheritdoc/>
+    public override void Dispose()
+    {
+        Matrix.Dispose();
+        Bias?.Dispose();
+    }
+
+    /// <inheritdoc/>
+    protected override void LoadRowsCore(int firstRow, int numRows, ElementType sourceType, ReadOnlySpan<byte> source) =>
+        LoadElements(Matrix, (long)firstRow * InFeatures, sourceType, source);
+
+    /// <summary>Converts and copies stretch by stretch: beside the mapped source, a thread holds one staging buffer.</summary>
+    private void LoadElements(GpuBuffer target, long first, ElementType sourceType, ReadOnlySpan<byte> source)
+    {
+        int sourceSize = sourceType.SizeInBytes(), targetSize = target.Type.SizeInBytes();
+        int stretch = StagingBuffer.ByteLength / targetSize;
+        var staging = _device.RentStaging();
+        try
+        {
+            while (!source.IsEmpty)
+            {
+                int count = Math.Min(stretch, source.Length / sourceSize);
+                Convert(source[..(count * sourceSize)], sourceType, staging.Bytes[..(count * targetSize)], target.Type);
+                staging.CopyToDevice(target.Address + (nint)(first * targetSize), count * targetSize);
+                source = source[(count * sourceSize)..];
+                first += count;
+            }
+        }
+        finally
+        {
+            _device.ReturnStaging(staging);
+        }
+    }
+
+    private static void Convert(ReadOnlySpan<byte> source, ElementType sourceType, Span<byte> target, ElementType targetType)
+    {
+        if (targetType == ElementType.F32)
+        {
+            ElementConversion.ToFloats(source, sourceType, MemoryMarshal.Cast<byte, float>(target));
+            return;
+        }
+        const int Segment = 4096; // its scratch of floats stays in the first-level cache
+        Span<float> floats = stackalloc float[Segment];
+        var halves = MemoryMarshal.Cast<byte, Half>(target);
+        int size = sourceType.SizeInBytes();
+        for (int i = 0; i < halves.Length; i += Segment)
+        {
+            int count = Math.Min(Segment, halves.Length - i);
+            ElementConversion.ToHalves(source.Slice(i * size, count * size), sourceType, floats[..count], halves.Slice(i, count));
+        }
+    }
+}

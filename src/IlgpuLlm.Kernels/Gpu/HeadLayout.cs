@@ -1,0 +1,19 @@
+namespace IlgpuLlm.Kernels.Gpu;
+
+/// <summary>Where heads lie in a row of qkv and in the cache: what attention kernels get by value.</summary>
+internal readonly struct HeadLayout(AttentionShape shape, KvCacheLayer cache, BatchMetadata batch)
+{
+    public readonly int NumHeads = shape.NumHeads;
+    public readonly int NumKvHeads = shape.NumKvHeads;
+    public readonly int HeadDim = shape.HeadDim;
+    public readonly int SlidingWindow = shape.SlidingWindow;
+    public readonly float Scale = shape.Scale;
+    public readonly int BlockSize = cache.BlockSize;
+    public readonly int MaxBlocksPerSeq = batch.MaxBlocksPerSeq;
+
+    /// <summary>The first element of a slot's key or value: the cache is [numBlocks, numKvHeads, blockSize, headDim].</summary>
+    public long CacheRow(int slot, int kvHead) => CacheRow(slot / BlockSize, slot % BlockSize, kvHead);
+
+    /// <summary>The first element of a key or value in a block.</summary>
+    public long CacheRow(int block, int offset, int kvHead) => (((long)block * NumKvHeads + kvHead) * BlockSize + offset) * HeadDim;
+}

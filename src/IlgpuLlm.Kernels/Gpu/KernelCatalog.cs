@@ -1,0 +1,19 @@
+namespace IlgpuLlm.Kernels.Gpu;
+
+/// <summary>
+/// Every kernel there is. Devices load kernels from here alone and the ptxas gate compiles all of them, so one that is not listed does not run.
+/// </summary>
+internal static class KernelCatalog
+{
+    /// <summary>The kernels, in the order of a step.</summary>
+    public static IReadOnlyList<GpuKernel> All { get; } =
+    [
+        .. GatherRowsKernel.Variants,
+        .. RmsNormKernel.Variants,
+        .. LinearKernel.Variants,
+        .. RotaryKernel.Variants,
+        .. AttentionKernel.Variants,
+        .. SiluMulKernel.Variants,
+        .. FillRandomKernel.Variants,
+    ];
+}

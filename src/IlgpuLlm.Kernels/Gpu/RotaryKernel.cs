@@ -1,0 +1,93 @@
+using ILGPU;
+using ILGPU.Runtime;
+
+namespace IlgpuLlm.Kernels.Gpu;
+
+/// <summary>
+/// Rotary embedding of queries (in place) and keys (into the cache), and values into the cache. A group makes one head of one token: query heads
+/// first, then key heads, then value heads, as they lie in a row of qkv.
+/// </summary>
+internal sealed class RotaryKernel(GpuDevice device)
+{
+    private const int GroupSize = 32;
+
+    private static readonly GpuKernel F32 = GpuKernel.Of("rotary.f32", typeof(Kernel<F32Element, float>), GroupSize);
+    private static readonly GpuKernel F16 = GpuKernel.Of("rotary.f16", typeof(Kernel<F16Element, ushort>), GroupSize);
+
+    private readonly Launcher<float> _float = device.Load<Launcher<float>>(F32);
+    private readonly Launcher<ushort> _half = device.Load<Launcher<ushort>>(F16);
+
+    private delegate void Launcher<T>(
+        AcceleratorStream stream, KernelConfig config, ArrayView<float> qkv, ArrayView<float> table, ArrayView<int> tableRows, ArrayView<int> slots,
+        ArrayView<T> keys, ArrayView<T> values, HeadLayout layout)
+        where T : unmanaged;
+
+    public static IReadOnlyList<GpuKernel> Variants => [F32, F16];
+
+    public void Launch(AttentionShape shape, GpuBuffer qkv, RotaryTable rotary, KvCacheLayer cache, BatchMetadata batch)
+    {
+        GpuDevice.CheckAttention(shape, qkv, cache, batch);
+        if (rotary.HeadDim != shape.HeadDim)
+            throw new ArgumentException($"a rotary table for heads of {rotary.HeadDim} elements, not {shape.HeadDim}", nameof(rotary));
+        ShapeChecks.Buffer(batch.RotaryRows, ElementType.I32, batch.NumTokens, 1, nameof(batch.RotaryRows));
+        ShapeChecks.Buffer(batch.SlotMapping, ElementType.I32, batch.NumTokens, 1, nameof(batch.SlotMapping));
+        if (batch.NumTokens == 0)
+            return;
+        var table = device.Own(rotary.Values).View<float>();
+        var rows = device.Own(batch.RotaryRows).View<int>();
+        var slots = device.Own(batch.SlotMapping).View<int>();
+        GpuBuffer keys = device.Own(cache.Keys), values = device.Own(cache.Values);
+        var config = new KernelConfig(checked(batch.NumTokens * (shape.NumHeads + 2 * shape.NumKvHeads)), device.GroupSize(GroupSize));
+        var layout = new HeadLayout(shape, cache, batch);
+        if (cache.Keys.Type == ElementType.F32)
+            _float(device.Stream, config, qkv.View<float>(), table, rows, slots, keys.View<float>(), values.View<float>(), layout);
+        else
+            _half(device.Stream, config, qkv.View<float>(), table, rows, slots, keys.View<ushort>(), values.View<ushort>(), layout);
+
+    }
+
+    internal static class Kernel<TElement, T>
+        where TElement : struct, IElement<T>
+        where T : unmanaged
+    {
+        internal static void Body(
+            ArrayView<float> qkv, ArrayView<float> table, ArrayView<int> tableRows, ArrayView<int> slots, ArrayView<T> keys, ArrayView<T> values,
+            HeadLayout layout)
+        {
+            int headsInRow = layout.NumHeads + 2 * layout.NumKvHeads;
+            int token = Grid.IdxX / headsInRow;
+            int head = Grid.IdxX % headsInRow;
+            int half = layout.HeadDim / 2;
+            long from = ((long)token * headsInRow + head) * layout.HeadDim;
+            long angles = (long)tableRows[token] * layout.HeadDim;
+            int kvHead = (head - layout.NumHeads) % layout.NumKvHeads; // of keys and values alike; not used for queries
+            long to = layout.CacheRow(slots[token], kvHead);
+
+            for (int i = Group.IdxX; i < half; i += Group.DimX)
+            {
+                float a = qkv[from + i];
+                float b = qkv[from + half + i];
+                if (head >= layout.NumHeads + layout.NumKvHeads)
+                {
+                    values[to + i] = TElement.Narrow(a);
+                    values[to + half + i] = TElement.Narrow(b);
+                    continue;
+                }
+                float cos = table[angles + i];
+                float sin = table[angles + half + i];
+                float first = a * cos - b * sin;
+                float second = b * cos + a * sin;
+                if (head < layout.NumHeads)
+                {
+                    qkv[from + i] = first;
+                    qkv[from + half + i] = second;
+                }
+                else
+                {
+                    keys[to + i] = TElement.Narrow(first);
+                    keys[to + half + i] = TElement.Narrow(second);
+                }
+            }
+        }
+    }
+}

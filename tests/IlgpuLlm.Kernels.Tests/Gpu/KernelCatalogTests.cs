@@ -1,0 +1,44 @@
+using System.Reflection;
+using IlgpuLlm.Kernels.Gpu;
+using IlgpuLlm.Kernels.Gpu.Ptx;
+
+namespace IlgpuLlm.Kernels.Tests.Gpu;
+
+[TestClass]
+public sealed class KernelCatalogTests
+{
+    [TestMethod]
+    public void All_NamesAndBodies_AreUnique()
+    {
+        Assert.AreEqual(KernelCatalog.All.Count, KernelCatalog.All.Select(k => k.Name).Distinct().Count());
+        Assert.AreEqual(KernelCatalog.All.Count, KernelCatalog.All.Select(k => k.Body).Distinct().Count());
+    }
+
+    [TestMethod]
+    public void All_EveryKernelBodyOfTheAssembly_IsListed()
+    {
+        static Type Definition(Type type) => type.IsGenericType ? type.GetGenericTypeDefinition() : type;
+        var listed = KernelCatalog.All.Select(k => Definition(k.Body.DeclaringType!)).ToHashSet();
+        foreach (var type in typeof(KernelCatalog).Assembly.GetTypes())
+        {
+            if (type.GetMethod("Body", BindingFlags.Static | BindingFlags.NonPublic | BindingFlags.Public) is not null)
+                Assert.Contains(type, listed, $"{type} is missing from KernelCatalog.All");
+        }
+    }
+
+    [TestMethod]
+    public void Compile_NormKernel_PatchesTargetAndUniformBranches()
+    {
+        string ptx = PtxKernels.Compile(KernelCatalog.All.Single(k => k.Name == "rms-norm"), 9, 0);
+        Assert.Contains(".target sm_90\n", ptx);
+        Assert.DoesNotContain(".uni", ptx);
+        Assert.Contains("sqrt.rn.f32", ptx); // IEEE: neither approximate
+        Assert.DoesNotContain(".approx", ptx);
+    }
+
+    [TestMethod]
+    public void Apply_UniformBranchesAndCalls_LoseTheMark() =>
+        Assert.AreEqual(
+            ".target sm_90a\n bra L_1; call f; ret; brx.idx %r1, T; shfl.sync.bfly.b32 x;",
+            PtxPatch.Apply(".target sm_80\n bra.uni L_1; call.uni f; ret.uni; brx.idx.uni %r1, T; shfl.sync.bfly.b32 x;", "sm_90a"));
+}

@@ -1,0 +1,92 @@
+using System.Runtime.InteropServices;
+
+namespace IlgpuLlm.Kernels.Tests.Reference;
+
+/// <summary>Makes inputs, moves them, and compares results.</summary>
+internal static class TestTensors
+{
+    /// <summary>Uniform in [-amplitude, amplitude], the same for the same seed.</summary>
+    public static float[] Random(int seed, int length, float amplitude = 1)
+    {
+        var random = new Random(seed);
+        var values = new float[length];
+        for (int i = 0; i < length; i++)
+            values[i] = (random.NextSingle() * 2 - 1) * amplitude;
+        return values;
+    }
+
+    /// <summary>Multiples of 1/128 in [-1, 1]: exact in F16 and BF16.</summary>
+    public static float[] RandomExact(int seed, int length)
+    {
+        var random = new Random(seed);
+        var values = new float[length];
+        for (int i = 0; i < length; i++)
+            values[i] = random.Next(-128, 129) / 128f;
+        return values;
+    }
+
+    /// <summary>What remains of values when they are stored as <paramref name="type"/>.</summary>
+    public static float[] RoundTo(ElementType type, float[] values)
+        => type == ElementType.F16 ? [.. values.Select(v => (float)(Half)v)] : values;
+
+    /// <summary>The bytes of values in a checkpoint. BF16 truncates, so give it values that are exact.</summary>
+    public static byte[] Encode(ElementType type, float[] values) => type switch
+    {
+        ElementType.F32 => MemoryMarshal.AsBytes<float>(values).ToArray(),
+        ElementType.F16 => MemoryMarshal.AsBytes<Half>(values.Select(v => (Half)v).ToArray()).ToArray(),
+        ElementType.BF16 => MemoryMarshal.AsBytes<ushort>(values.Select(v => (ushort)(BitConverter.SingleToUInt32Bits(v) >> 16)).ToArray()).ToArray(),
+        _ => throw new ArgumentOutOfRangeException(nameof(type)),
+    };
+
+    /// <summary>A new device buffer with these floats.</summary>
+    public static DeviceBuffer Upload(this Backend backend, float[] values)
+    {
+        DeviceBuffer buffer = backend.Allocate(ElementType.F32, values.Length);
+        backend.Upload(values, buffer);
+        return buffer;
+    }
+
+    /// <summary>A new device buffer with these integers.</summary>
+    public static DeviceBuffer Upload(this Backend backend, int[] values)
+    {
+        DeviceBuffer buffer = backend.Allocate(ElementType.I32, values.Length);
+        backend.Upload(values, buffer);
+        return buffer;
+    }
+
+    /// <summary>All of an F32 buffer.</summary>
+    public static float[] Download(this Backend backend, DeviceBuffer buffer)
+    {
+        var values = new float[buffer.Length];
+        backend.Download(buffer, values);
+        return values;
+    }
+
+    /// <summary>A weight with these rows: w [outFeatures, inFeatures].</summary>
+    public static LinearWeight CreateLinear(this Backend backend, float[] w, float[]? bias, int outFeatures, int inFeatures, ElementType storage)
+    {
+        LinearWeight weight = backend.CreateLinear(outFeatures, inFeatures, storage, bias is not null);
+        weight.LoadRows(0, outFeatures, ElementType.F32, Encode(ElementType.F32, w));
+        if (bias is not null)
+            weight.LoadBias(0, bias);
+        return weight;
+    }
+
+    /// <summary>Fails unless every element is within absolute + relative * |expected|.</summary>
+    public static void AssertClose(ReadOnlySpan<double> expected, ReadOnlySpan<float> actual, double absolute, double relative, string what)
+    {
+        Assert.AreEqual(expected.Length, actual.Length, what);
+        for (int i = 0; i < expected.Length; i++)
+            if (!(Math.Abs(actual[i] - expected[i]) <= absolute + relative * Math.Abs(expected[i])))
+                Assert.Fail($"{what}: element {i} of {expected.Length} is {actual[i]:R}, expected {expected[i]:R}");
+    }
+
+    /// <summary>Fails unless every element has the same bits.</summary>
+    public static void AssertSameBits(ReadOnlySpan<float> expected, ReadOnlySpan<float> actual, string what)
+    {
+        Assert.AreEqual(expected.Length, actual.Length, what);
+        for (int i = 0; i < expected.Length; i++)
+            if (BitConverter.SingleToInt32Bits(expected[i]) != BitConverter.SingleToInt32Bits(actual[i]))
+                Assert.Fail($"{what}: element {i} of {expected.Length} is {actual[i]:R}, expected exactly {expected[i]:R}");
+    }
+}

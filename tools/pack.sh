@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Packs programs for a Linux x64 GPU machine without .NET: one self-contained folder for all of them, so that the runtime is in it once.
+#   tools/pack.sh src/IlgpuLlm.Cli tests/IlgpuLlm.Kernels.Tests ...     -> .gpu/app.txz
+# The demo model's files stay out, as they travel with the checkout; run what is printed at the end on the other machine, in the checkout.
+set -euo pipefail
+
+[ $# -gt 0 ] || { echo "usage: pack.sh PROJECT..." >&2; exit 2; }
+root=$(cd "$(dirname "$0")/.." && pwd)
+out=$root/.gpu
+rm -rf "$out/app" "$out/app.txz"
+mkdir -p "$out/app"
+for project in "$@"; do
+  dotnet publish "$root/$project" -c Release -r linux-x64 --self-contained -o "$out/app" --nologo -v quiet
+done
+# What a debugger or tracer needs; 10 of 85 MB.
+(cd "$out/app" && rm -rf demo-model libcoreclrtraceprovider.so libmscordaccore.so libmscordbi.so createdump ./*.pdb)
+tar -C "$out" -cf - app | xz -T0 -6 > "$out/app.txz"
+rm -rf "$out/app"
+ls -l "$out/app.txz"
+
+cat << 'TEXT'
+On the GPU machine, in the root of the checkout, with .gpu carried along:
+  tar xJf .gpu/app.txz -C /tmp && cp -r src/IlgpuLlm.DemoModel/model /tmp/app/demo-model
+  export ILGPULLM_ROOT=$PWD                # where tests find tests/data
+  /tmp/app/IlgpuLlm.Kernels.Tests          # any of the packed programs
+TEXT
