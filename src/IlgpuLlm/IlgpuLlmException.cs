@@ -52,3 +52,6 @@ public sealed class InvalidOptionException : IlgpuLlmException
     /// <summary>The option, in the command line's spelling without dashes.</summary>
     public string Option { get; }
 }
+
+/// <summary>The engine itself failed; every request of it ends with this error.</summary>
+public sealed class EngineDeadException(Exception cause) : IlgpuLlmException($"the engine has stopped: {cause.Message}", cause);
