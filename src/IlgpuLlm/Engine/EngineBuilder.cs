@@ -1,0 +1,104 @@
+using System.Diagnostics;
+using IlgpuLlm.Execution;
+using IlgpuLlm.Inputs;
+using IlgpuLlm.Kernels;
+using IlgpuLlm.Models;
+using IlgpuLlm.Scheduling;
+using Microsoft.Extensions.Logging;
+
+namespace IlgpuLlm.Engine;
+
+/// <summary>Reads the model's files, plans memory, loads weights and puts the engine together.</summary>
+internal static partial class EngineBuilder
+{
+    private const ulong DummyWeightsSeed = 0;
+
+    /// <summary>Describes what <see cref="Build"/> would make, without loading weights.</summary>
+    public static EngineInfo Inspect(EngineOptions options)
+    {
+        var model = ModelFiles.Read(options);
+        using var backend = BackendFactory.Create(options.Device, options.NumThreads);
+        return Describe(model, backend, MemoryPlanner.Plan(backend, model.Config, model.Description, model.DType, options));
+    }
+
+    /// <summary>Makes a loaded engine.</summary>
+    public static LoadedEngine Build(EngineOptions options, ILogger logger)
+    {
+        long start = Stopwatch.GetTimestamp();
+        var model = ModelFiles.Read(options);
+        var backend = BackendFactory.Create(options.Device, options.NumThreads);
+        try
+        {
+            var plan = MemoryPlanner.Plan(backend, model.Config, model.Description, model.DType, options);
+            LogPlan(logger, backend.Device, backend.Description, plan);
+            if (plan.MaxModelLen < plan.ModelMaxLen && options.MaxModelLen is null)
+                LogReducedLength(logger, plan.MaxModelLen, plan.ModelMaxLen);
+            var runner = CreateRunner(model, backend, plan, options);
+            var info = Describe(model, backend, plan) with { LoadSeconds = Stopwatch.GetElapsedTime(start).TotalSeconds };
+            LogLoaded(logger, model.Folder.FullPath, info.LoadSeconds);
+            return new LoadedEngine(CreateCore(runner, plan), CreateInputProcessor(model, plan, options), model.Tokenizer, model.EosTokenIds,
+                model.DefaultSampling, info);
+        }
+        catch
+        {
+            backend.Dispose();
+            throw;
+        }
+    }
+
+    private static ModelRunner CreateRunner(ModelFiles model, Backend backend, MemoryPlan plan, EngineOptions options)
+    {
+        var (config, maxTokens, maxSeqs) = (model.Config, plan.MaxNumBatchedTokens, plan.MaxNumSeqs);
+        try
+        {
+            var llama = new LlamaModel(backend, config, model.Description, model.DType, maxTokens, maxSeqs);
+            using (var source = model.OpenWeights(options, DummyWeightsSeed))
+                llama.Load(source);
+            backend.ReserveWorkspace(maxTokens, llama.Attention, plan.MaxModelLen);
+            var cache = new KvCache(backend, llama.Attention, model.DType, config.NumHiddenLayers, checked((int)plan.NumBlocks), plan.BlockSize);
+            var rotary = new RotaryTableBuilder(backend, new RotaryEmbedding(config), plan.MaxModelLen, maxTokens, config.HeadDim);
+            var batch = new InputBatch(backend, maxTokens, maxSeqs, maxSeqs, plan.MaxModelLen, plan.BlockSize);
+            return new ModelRunner(backend, llama, cache, rotary, batch, maxSeqs, maxSeqs, config.VocabSize);
+        }
+        catch (DeviceOutOfMemoryException e)
+        {
+            // Memory went to something else between planning and allocation.
+            throw new ModelDoesNotFitException(plan, e.Message);
+        }
+    }
+
+    private static EngineCore CreateCore(IModelRunner runner, MemoryPlan plan)
+    {
+        var kvCache = new KvCacheManager(new BlockPool((int)plan.NumBlocks), plan.BlockSize);
+        return new EngineCore(new Scheduler(new SchedulerConfig(plan.MaxNumBatchedTokens, plan.MaxNumSeqs, plan.MaxModelLen), kvCache), runner);
+    }
+
+    private static InputProcessor CreateInputProcessor(ModelFiles model, MemoryPlan plan, EngineOptions options) => new(
+        new ModelLimits(model.Config.VocabSize, plan.MaxModelLen, plan.ModelMaxLen, plan.NumCacheTokens), model.Tokenizer, model.DefaultSampling, options.Seed);
+
+    private static EngineInfo Describe(ModelFiles model, Backend backend, MemoryPlan plan)
+    {
+        long tableBytes = backend.LinearByteLength(model.Config.VocabSize, model.Config.HiddenSize, model.DType, hasBias: false);
+        return new EngineInfo
+        {
+            ModelFolder = model.Folder.FullPath,
+            Config = model.Config,
+            GenerationConfig = model.Generation,
+            NumParameters = LlamaModel.CountParameters(model.Config, model.Description),
+            DType = model.DType,
+            Device = backend.Device,
+            DeviceDescription = backend.Description,
+            Memory = plan,
+            WeightBytesPerStep = plan.WeightBytes - (model.Description.TieWordEmbeddings ? 0 : tableBytes),
+        };
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Device} ({Description}): {Plan}")]
+    private static partial void LogPlan(ILogger logger, string device, string description, MemoryPlan plan);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "max-model-len is {MaxModelLen}, not the model's {ModelMaxLen}: the KV cache holds no more")]
+    private static partial void LogReducedLength(ILogger logger, int maxModelLen, int modelMaxLen);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "loaded {Model} in {Seconds:F2} s")]
+    private static partial void LogLoaded(ILogger logger, string model, double seconds);
+}

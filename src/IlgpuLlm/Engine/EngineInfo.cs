@@ -1,0 +1,39 @@
+using IlgpuLlm.Execution;
+using IlgpuLlm.Kernels;
+using IlgpuLlm.Loading;
+
+namespace IlgpuLlm.Engine;
+
+/// <summary>What an engine runs, and on what.</summary>
+public sealed record EngineInfo
+{
+    /// <summary>The model's folder.</summary>
+    public required string ModelFolder { get; init; }
+
+    /// <summary>The model's shape.</summary>
+    public required ModelConfig Config { get; init; }
+
+    /// <summary>What the model's generation_config.json says; nothing where there is none.</summary>
+    public required GenerationConfig GenerationConfig { get; init; }
+
+    /// <summary>The number of weights.</summary>
+    public required long NumParameters { get; init; }
+
+    /// <summary>The type of the weights and of the KV cache on the device.</summary>
+    public required ElementType DType { get; init; }
+
+    /// <summary>How the user writes the device: <c>cpu</c>, <c>cuda:0</c>.</summary>
+    public required string Device { get; init; }
+
+    /// <summary>The device's own name.</summary>
+    public required string DeviceDescription { get; init; }
+
+    /// <summary>The memory plan.</summary>
+    public required MemoryPlan Memory { get; init; }
+
+    /// <summary>The bytes of weights that every decode step reads: all but the embedding table, of which it reads a row per sequence.</summary>
+    public required long WeightBytesPerStep { get; init; }
+
+    /// <summary>How long loading took, in seconds; 0 if nothing was loaded.</summary>
+    public double LoadSeconds { get; init; }
+}

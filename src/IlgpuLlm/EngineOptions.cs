@@ -1,0 +1,74 @@
+using IlgpuLlm.Loading;
+
+namespace IlgpuLlm;
+
+/// <summary>How the engine is set up. Names and defaults are those of vLLM's engine arguments where it has them.</summary>
+public sealed record EngineOptions
+{
+    /// <summary>The model's folder in Hugging Face layout; null: the embedded demo model.</summary>
+    public string? Model { get; init; }
+
+    /// <summary><c>auto</c> (CUDA if there is a device, else the CPU), <c>cpu</c>, <c>cuda</c>, <c>cuda:N</c> or <c>ilgpu-cpu</c> (slow, for tests).</summary>
+    public string Device { get; init; } = "auto";
+
+    /// <summary><c>auto</c> (float32 for float32 checkpoints, else float16), <c>float32</c> or <c>float16</c>: the weights and the KV cache.</summary>
+    public string DType { get; init; } = "auto";
+
+    /// <summary><c>auto</c> reads the checkpoint; <c>dummy</c> needs config.json alone and makes random weights on the device.</summary>
+    public string LoadFormat { get; init; } = "auto";
+
+    /// <summary>The longest sequence, prompt and output; null: what the model allows, or less if the KV cache cannot hold that.</summary>
+    public int? MaxModelLen { get; init; }
+
+    /// <summary>The most tokens in one step, prefill chunks and decodes together.</summary>
+    public int MaxNumBatchedTokens { get; init; } = 2048;
+
+    /// <summary>The most sequences in one step.</summary>
+    public int MaxNumSeqs { get; init; } = 256;
+
+    /// <summary>Tokens in a KV cache block.</summary>
+    public int BlockSize { get; init; } = 16;
+
+    /// <summary>The share of a GPU's memory that the engine may take for weights, workspace and KV cache.</summary>
+    public double GpuMemoryUtilization { get; init; } = 0.9;
+
+    /// <summary>The KV cache's size; null: on a GPU what <see cref="GpuMemoryUtilization"/> leaves, on a CPU at most 4 GiB and half of what is free.</summary>
+    public long? KvCacheMemoryBytes { get; init; }
+
+    /// <summary>The number of KV cache blocks, whatever the memory; null: computed.</summary>
+    public int? NumBlocksOverride { get; init; }
+
+    /// <summary>CPU threads; 0: one for each physical core.</summary>
+    public int NumThreads { get; init; }
+
+    /// <summary>Seeds requests that bring no seed; null: they differ from run to run.</summary>
+    public long? Seed { get; init; }
+
+    /// <summary>Whether generation_config.json supplies the sampling parameters of requests that bring none.</summary>
+    public bool UseGenerationConfig { get; init; } = true;
+
+    /// <summary>Told of loading.</summary>
+    public IProgress<LoadProgress>? Progress { get; init; }
+
+    /// <summary>Checks what can be checked without the model.</summary>
+    /// <exception cref="InvalidOptionException">An option is out of range.</exception>
+    public void Validate()
+    {
+        Require(LoadFormat is "auto" or "dummy", "load-format", LoadFormat, "is not supported; supported: auto, dummy");
+        Require(DType is "auto" or "float32" or "float16", "dtype", DType, "is not supported; supported: auto, float32, float16");
+        Require(MaxModelLen is null or >= 1, "max-model-len", MaxModelLen, "must be at least 1");
+        Require(MaxNumBatchedTokens is >= 1 and <= 1 << 20, "max-num-batched-tokens", MaxNumBatchedTokens, "must be in [1, 1048576]");
+        Require(MaxNumSeqs is >= 1 and <= 1 << 16, "max-num-seqs", MaxNumSeqs, "must be in [1, 65536]");
+        Require(BlockSize is >= 1 and <= 256, "block-size", BlockSize, "must be in [1, 256]");
+        Require(GpuMemoryUtilization is > 0 and <= 1, "gpu-memory-utilization", GpuMemoryUtilization, "must be in (0, 1]");
+        Require(KvCacheMemoryBytes is null or > 0, "kv-cache-memory", KvCacheMemoryBytes, "must be positive");
+        Require(NumBlocksOverride is null or > 0, "num-blocks", NumBlocksOverride, "must be positive");
+        Require(NumThreads is >= 0 and <= 1024, "threads", NumThreads, "must be in [0, 1024]");
+    }
+
+    private static void Require<T>(bool holds, string option, T value, string limit)
+    {
+        if (!holds)
+            throw new InvalidOptionException(option, FormattableString.Invariant($"{value} {limit}"));
+    }
+}

@@ -1,0 +1,40 @@
+using IlgpuLlm.Kernels;
+using IlgpuLlm.Kernels.Cpu;
+using IlgpuLlm.Kernels.Gpu;
+
+namespace IlgpuLlm.Execution;
+
+/// <summary>Opens the device that <c>--device</c> names.</summary>
+internal static class BackendFactory
+{
+    private const string Supported = "supported: auto, cpu, cuda, cuda:N, ilgpu-cpu";
+
+    /// <exception cref="InvalidOptionException">The name is unknown, or there is no such device.</exception>
+    public static Backend Create(string device, int numThreads)
+    {
+        switch (device)
+        {
+            case "cpu":
+                return new CpuBackend(numThreads);
+            case "ilgpu-cpu":
+                return GpuBackend.CreateIlgpuCpu();
+            case "auto":
+                return GpuBackend.CudaDevices().Count > 0 ? GpuBackend.CreateCuda(0) : new CpuBackend(numThreads);
+            case "cuda":
+                return CreateCuda(0, device);
+            case "metal":
+                throw new InvalidOptionException("device", $"'metal' is not supported: ILGPU has no Metal backend; {Supported}");
+        }
+        if (device.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(device.AsSpan(5), out int index) && index >= 0)
+            return CreateCuda(index, device);
+        throw new InvalidOptionException("device", $"'{device}' is not a device; {Supported}");
+    }
+
+    private static GpuBackend CreateCuda(int index, string device)
+    {
+        int count = GpuBackend.CudaDevices().Count;
+        if (index >= count)
+            throw new InvalidOptionException("device", $"'{device}': this machine has {count} CUDA devices; {Supported}");
+        return GpuBackend.CreateCuda(index);
+    }
+}

@@ -1,0 +1,113 @@
+using IlgpuLlm.Kernels;
+using IlgpuLlm.Loading;
+
+namespace IlgpuLlm.Models;
+
+/// <summary>
+/// The Llama family's decoder, written once over <see cref="Backend"/>: pre-norm layers of grouped-query attention with rotary embeddings and a
+/// SwiGLU MLP. Weights and activation buffers are allocated by the constructor; a forward pass allocates nothing.
+/// </summary>
+internal sealed class LlamaModel : IDisposable
+{
+    private readonly Backend _backend;
+    private readonly ModelConfig _config;
+    private readonly ModelDescription _description;
+    private readonly LinearWeight _embedding;
+    private readonly LinearWeight _output;
+    private readonly DeviceBuffer _finalNorm;
+    private readonly LlamaLayer[] _layers;
+    private readonly ActivationBuffers _buffers;
+
+    public LlamaModel(Backend backend, ModelConfig config, ModelDescription description, ElementType dtype, int maxTokens, int maxLogits)
+    {
+        _backend = backend;
+        _config = config;
+        _description = description;
+        Attention = AttentionShapeOf(config, description);
+        _embedding = backend.CreateLinear(config.VocabSize, config.HiddenSize, dtype, hasBias: false);
+        _layers = new LlamaLayer[config.NumHiddenLayers];
+        for (int i = 0; i < _layers.Length; i++)
+            _layers[i] = new LlamaLayer(backend, config, description, dtype);
+        _finalNorm = backend.Allocate(ElementType.F32, config.HiddenSize);
+        _output = description.TieWordEmbeddings ? _embedding : backend.CreateLinear(config.VocabSize, config.HiddenSize, dtype, hasBias: false);
+        _buffers = new ActivationBuffers(backend, config, Attention, maxTokens, maxLogits);
+    }
+
+    public AttentionShape Attention { get; }
+
+    /// <summary>F32, [maxLogits, vocabSize]: what <see cref="ComputeLogits"/> wrote.</summary>
+    public DeviceBuffer Logits => _buffers.Logits;
+
+    public static AttentionShape AttentionShapeOf(ModelConfig config, ModelDescription description) => new(
+        config.NumAttentionHeads, config.NumKeyValueHeads, config.HeadDim, description.SlidingWindow, 1 / MathF.Sqrt(config.HeadDim));
+
+    /// <summary>The number of weights, biases and norms included; a shared table counts once.</summary>
+    public static long CountParameters(ModelConfig config, ModelDescription description)
+    {
+        var attention = AttentionShapeOf(config, description);
+        long hidden = config.HiddenSize, mlp = config.IntermediateSize, table = config.VocabSize * hidden;
+        long layer = attention.QkvWidth * (hidden + (description.QkvBias ? 1 : 0))
+            + hidden * (attention.QueryWidth + (description.OutputBias ? 1 : 0))
+            + 3 * hidden * mlp + (description.MlpBias ? 2 * mlp + hidden : 0)
+            + 2 * hidden;
+        return (description.TieWordEmbeddings ? table : 2 * table) + layer * config.NumHiddenLayers + hidden;
+    }
+
+    /// <summary>Fills all weights, then checks that the checkpoint holds nothing else.</summary>
+    /// <exception cref="CheckpointException">A tensor is missing, has the wrong shape or type, or is not one of this model's.</exception>
+    public void Load(IWeightSource source)
+    {
+        source.LoadRows("model.embed_tokens.weight", _embedding, 0, _config.VocabSize);
+        for (int i = 0; i < _layers.Length; i++)
+            _layers[i].Load(source, _backend, _config, i);
+        source.LoadVector("model.norm.weight", _backend, _finalNorm);
+        if (!_description.TieWordEmbeddings)
+            source.LoadRows("lm_head.weight", _output, 0, _config.VocabSize);
+        // Some checkpoints carry rotary frequencies, which follow from the config, or a copy of the tied output layer.
+        source.VerifyAllUsed(_description.TieWordEmbeddings ? ["*.rotary_emb.inv_freq", "lm_head.weight"] : ["*.rotary_emb.inv_freq"]);
+    }
+
+    /// <summary>Runs the batch through all layers and leaves the normalised hidden states for <see cref="ComputeLogits"/>.</summary>
+    public void Forward(BatchMetadata batch, RotaryTable rotary, KvCacheLayer[] cache)
+    {
+        int numTokens = batch.NumTokens;
+        float epsilon = _config.RmsNormEps;
+        var (hidden, normed, qkv, attention, gateUp, mlp, delta) = _buffers;
+        _backend.EmbeddingLookup(_embedding, batch.TokenIds, hidden, numTokens); // [numTokens, hidden]
+        for (int i = 0; i < _layers.Length; i++)
+        {
+            var layer = _layers[i];
+            if (i == 0)
+                _backend.RmsNorm(hidden, layer.InputNorm, normed, numTokens, epsilon);
+            else
+                _backend.AddRmsNorm(hidden, delta, layer.InputNorm, normed, numTokens, epsilon);
+            _backend.Linear(layer.QkvProjection, normed, qkv, numTokens); // [numTokens, qkvWidth]
+            _backend.RotaryAndWriteKv(Attention, qkv, rotary, cache[i], batch);
+            _backend.PagedAttention(Attention, qkv, cache[i], batch, attention); // [numTokens, numHeads * headDim]
+            _backend.Linear(layer.OutputProjection, attention, delta, numTokens);
+            _backend.AddRmsNorm(hidden, delta, layer.PostAttentionNorm, normed, numTokens, epsilon);
+            _backend.Linear(layer.GateUpProjection, normed, gateUp, numTokens); // [numTokens, 2 * intermediate]
+            _backend.SiluMul(gateUp, mlp, numTokens, _config.IntermediateSize);
+            _backend.Linear(layer.DownProjection, mlp, delta, numTokens);
+        }
+        _backend.AddRmsNorm(hidden, delta, _finalNorm, normed, numTokens, epsilon);
+    }
+
+    /// <summary>Computes the logits of the rows named by <see cref="BatchMetadata.LogitsIndices"/>, at most maxLogits of them.</summary>
+    public void ComputeLogits(BatchMetadata batch)
+    {
+        _backend.GatherRows(_buffers.Normed, batch.LogitsIndices, _buffers.Gathered, batch.NumLogits, _config.HiddenSize);
+        _backend.Linear(_output, _buffers.Gathered, _buffers.Logits, batch.NumLogits);
+    }
+
+    public void Dispose()
+    {
+        _buffers.Dispose();
+        foreach (var layer in _layers)
+            layer.Dispose();
+        if (_output != _embedding)
+            _output.Dispose();
+        _finalNorm.Dispose();
+        _embedding.Dispose();
+    }
+}

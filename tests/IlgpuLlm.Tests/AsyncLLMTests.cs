@@ -1,0 +1,147 @@
+using System.Text;
+
+namespace IlgpuLlm.Tests;
+
+[TestClass]
+public sealed class AsyncLLMTests
+{
+    private static readonly SamplingParams Greedy = new() { Temperature = 0, MaxTokens = 20, IgnoreEos = true };
+    private static AsyncLLM _llm = null!;
+
+    [ClassInitialize]
+    public static async Task Load(TestContext _) => _llm = await AsyncLLM.CreateAsync(new EngineOptions { Device = "cpu" });
+
+    [ClassCleanup]
+    public static async Task Unload() => await _llm.DisposeAsync();
+
+    [TestMethod]
+    public async Task GenerateAsync_ConcurrentStreams_EachEqualsItsRequestAlone()
+    {
+        string[] prompts = [.. Enumerable.Range(0, 16).Select(i => $"The {i}th king")];
+        string[] together = await Task.WhenAll(prompts.Select(p => Text(p, Greedy)));
+        for (int i = 0; i < prompts.Length; i++)
+            Assert.AreEqual(await Text(prompts[i], Greedy), together[i]);
+    }
+
+    [TestMethod]
+    public async Task GenerateAsync_DeltaAndCumulative_AddUpToTheSameText()
+    {
+        var deltas = new StringBuilder();
+        var tokens = new List<int>();
+        await foreach (var output in _llm.GenerateAsync("Once upon a time", Greedy with { OutputKind = RequestOutputKind.Delta }))
+        {
+            deltas.Append(output.Outputs[0].Text);
+            tokens.AddRange(output.Outputs[0].TokenIds);
+        }
+        string last = "";
+        await foreach (var output in _llm.GenerateAsync("Once upon a time", Greedy))
+        {
+            StringAssert.StartsWith(output.Outputs[0].Text, last);
+            last = output.Outputs[0].Text;
+        }
+        Assert.AreEqual(last, deltas.ToString());
+        Assert.AreEqual(20, tokens.Count);
+    }
+
+    [TestMethod]
+    public async Task GenerateAsync_StopStringInDeltas_IsNeverShown()
+    {
+        string text = await Text("Once upon a time", Greedy);
+        string stop = text.Substring(text.Length / 2, 4);
+        string shown = await Text("Once upon a time", Greedy with { Stop = [stop], OutputKind = RequestOutputKind.Delta });
+        Assert.AreEqual(text[..text.IndexOf(stop, StringComparison.Ordinal)], shown);
+    }
+
+    [TestMethod]
+    public async Task GenerateAsync_Cancelled_FreesTheBlocks()
+    {
+        using var source = new CancellationTokenSource();
+        await Assert.ThrowsAsync<OperationCanceledException>(async () =>
+        {
+            await foreach (var _ in _llm.GenerateAsync("Once", Greedy with { MaxTokens = 1000 }, cancellationToken: source.Token))
+                await source.CancelAsync();
+        });
+        await AllBlocksFree();
+    }
+
+    [TestMethod]
+    public async Task GenerateAsync_LoopLeftEarly_FreesTheBlocks()
+    {
+        await foreach (var _ in _llm.GenerateAsync("Once", Greedy with { MaxTokens = 1000 }))
+            break;
+        await AllBlocksFree();
+    }
+
+    [TestMethod]
+    public async Task GenerateAsync_RandomAborts_LeaveNothingBehind()
+    {
+        var random = new Random(3);
+        await Task.WhenAll(Enumerable.Range(0, 60).Select(async i =>
+        {
+            int stopAfter = random.Next(1, 30);
+            await foreach (var output in _llm.GenerateAsync($"Tale {i}", Greedy with { OutputKind = RequestOutputKind.Delta }))
+            {
+                if (--stopAfter == 0)
+                    break;
+            }
+        }));
+        await AllBlocksFree();
+    }
+
+    [TestMethod]
+    public async Task GenerateAsync_InvalidRequest_FailsAloneWhileOthersRun()
+    {
+        var running = Text("Once upon a time", Greedy);
+        var error = await Assert.ThrowsExactlyAsync<InvalidRequestException>(() => Text("x", Greedy with { TopP = 2 }));
+        Assert.AreEqual("top_p", error.Field);
+        Assert.IsTrue((await running).Length > 0);
+    }
+
+    [TestMethod]
+    public async Task GenerateAsync_IdInUse_IsRefused()
+    {
+        await using var first = _llm.GenerateAsync("Once", Greedy with { MaxTokens = 900 }, "same").GetAsyncEnumerator();
+        Assert.IsTrue(await first.MoveNextAsync());
+        await using var second = _llm.GenerateAsync("Once", Greedy, "same").GetAsyncEnumerator();
+        var error = await Assert.ThrowsExactlyAsync<InvalidRequestException>(async () => await second.MoveNextAsync());
+        Assert.AreEqual("request_id", error.Field);
+    }
+
+    [TestMethod]
+    public async Task DisposeAsync_RequestsRunning_EndThemWithAnError()
+    {
+        var llm = await AsyncLLM.CreateAsync(new EngineOptions { Device = "cpu" });
+        await using var stream = llm.GenerateAsync("Once", Greedy with { MaxTokens = 1000 }).GetAsyncEnumerator();
+        Assert.IsTrue(await stream.MoveNextAsync());
+        await llm.DisposeAsync();
+        await Assert.ThrowsExactlyAsync<ObjectDisposedException>(async () =>
+        {
+            while (await stream.MoveNextAsync())
+            {
+            }
+        });
+        await Assert.ThrowsExactlyAsync<ObjectDisposedException>(async () => await llm.GenerateAsync("late", Greedy).GetAsyncEnumerator().MoveNextAsync());
+        await llm.DisposeAsync();
+    }
+
+    private static async Task<string> Text(string prompt, SamplingParams sampling)
+    {
+        var text = new StringBuilder();
+        await foreach (var output in _llm.GenerateAsync(prompt, sampling))
+        {
+            if (sampling.OutputKind == RequestOutputKind.Cumulative)
+                text.Clear();
+            text.Append(output.Outputs[0].Text);
+        }
+        return text.ToString();
+    }
+
+    private static async Task AllBlocksFree()
+    {
+        for (int attempt = 0; _llm.NumFreeBlocks != _llm.Info.Memory.NumBlocks; attempt++)
+        {
+            Assert.IsTrue(attempt < 500, $"{_llm.NumFreeBlocks} of {_llm.Info.Memory.NumBlocks} blocks are free");
+            await Task.Delay(10);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+using System.Text.Json;
+using IlgpuLlm.TestSupport;
+
+namespace IlgpuLlm.Tests.Golden;
+
+/// <summary>The embedded demo model, a real trained one, against Transformers.</summary>
+[TestClass]
+public sealed class DemoModelTests
+{
+    private static readonly JsonElement Golden = TestData.Json(TestData.Committed("demo", "golden.json"));
+
+    public static IEnumerable<object[]> Devices => GoldenDevice.IsCuda ? [["cpu"], [GoldenDevice.Ilgpu]] : [["cpu"]];
+
+    [TestMethod]
+    [DynamicData(nameof(Devices))]
+    public void Greedy_AllPrompts_MatchTransformersTokenForToken(string device)
+    {
+        using var llm = new LLM(new EngineOptions { Device = device, DType = "float32" });
+        var prompts = Golden.GetProperty("prompts").EnumerateArray().ToList();
+        var sampling = new SamplingParams { Temperature = 0, IgnoreEos = true, MaxTokens = 64 };
+        var outputs = llm.Generate(prompts.Select(p => (Prompt)p.GetProperty("text").GetString()!), sampling);
+        for (int i = 0; i < prompts.Count; i++)
+        {
+            CollectionAssert.AreEqual(Ints(prompts[i], "ids"), outputs[i].PromptTokenIds.ToArray(), $"prompt {i}: tokens");
+            CollectionAssert.AreEqual(Ints(prompts[i], "greedy"), outputs[i].Outputs[0].TokenIds.ToArray(), $"prompt {i}: greedy");
+            Assert.AreEqual(prompts[i].GetProperty("greedy_text").GetString()!.Trim(), outputs[i].Outputs[0].Text.Trim(), $"prompt {i}: text");
+        }
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(Devices))]
+    public void Logits_LastPosition_MatchTransformersTop20(string device)
+    {
+        using var probe = new ModelProbe(DemoModel.DemoModelFolder.FullPath, device, "float32");
+        foreach (var prompt in Golden.GetProperty("prompts").EnumerateArray())
+        {
+            float[] last = probe.Logits(Ints(prompt, "ids"))[^1];
+            var top = prompt.GetProperty("top20_ids").EnumerateArray().Zip(prompt.GetProperty("top20_logits").EnumerateArray());
+            foreach (var (id, logit) in top)
+                Assert.AreEqual(logit.GetDouble(), last[id.GetInt32()], 1e-3, $"token {id}");
+        }
+    }
+
+    [TestMethod]
+    public void Logprobs_Passage_MatchTransformers()
+    {
+        using var llm = new LLM(new EngineOptions { Device = "cpu", DType = "float32" });
+        int[] ids = [llm.Tokenizer!.BosTokenId!.Value, .. Ints(Golden.GetProperty("passage"), "ids")];
+        Assert.AreEqual(Golden.GetProperty("passage").GetProperty("logprob_fp32").GetDouble(), SumOfLogprobs(llm, [ids]), 0.02);
+    }
+
+    [TestMethod]
+    [DataRow("float32", "ppl_fp32")]
+    [DataRow("float16", "ppl_fp16")]
+    public void Perplexity_HeldOutText_IsWithinATenthOfAPercent(string dtype, string expected)
+    {
+        using var llm = new LLM(new EngineOptions { Device = GoldenDevice.IsCuda ? GoldenDevice.Ilgpu : "cpu", DType = dtype });
+        var heldOut = Golden.GetProperty("heldout");
+        int[] ids = llm.Tokenizer!.Encode(File.ReadAllText(TestData.Committed("demo", "heldout.txt")), addSpecialTokens: false);
+        Assert.AreEqual(heldOut.GetProperty("tokens").GetInt32(), ids.Length);
+        double sum = SumOfLogprobs(llm, ids.Chunk(511).Select(chunk => (int[])[llm.Tokenizer.BosTokenId!.Value, .. chunk]));
+        double perplexity = Math.Exp(-sum / ids.Length), reference = heldOut.GetProperty(expected).GetDouble();
+        Assert.IsTrue(Math.Abs(perplexity / reference - 1) < 1e-3, $"{perplexity} instead of {reference}");
+    }
+
+    private static double SumOfLogprobs(LLM llm, IEnumerable<int[]> sequences) =>
+        llm.Generate(sequences.Select(Prompt.FromTokens), new SamplingParams { PromptLogprobs = 0, MaxTokens = 1, Temperature = 0 })
+            .Sum(output => output.PromptLogprobs!.Sum(position => (double)position.Chosen.Value));
+
+    private static int[] Ints(JsonElement element, string property) => [.. element.GetProperty(property).EnumerateArray().Select(v => v.GetInt32())];
+}
