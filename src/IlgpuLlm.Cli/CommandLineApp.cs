@@ -1,0 +1,85 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Invocation;
+using System.CommandLine.Parsing;
+using IlgpuLlm.Cli.Commands;
+using IlgpuLlm.Cli.Options;
+
+namespace IlgpuLlm.Cli;
+
+/// <summary>The whole program but for the process around it: arguments in, exit code out.</summary>
+internal static class CommandLineApp
+{
+    /// <summary>Runs a command line.</summary>
+    /// <param name="args">Without the program's name.</param>
+    /// <param name="console">Where text comes from and goes to.</param>
+    /// <param name="cancellationToken">Ends what runs; the exit code is then <see cref="ExitCode.Interrupted"/>.</param>
+    public static async Task<int> RunAsync(string[] args, CliConsole console, CancellationToken cancellationToken = default)
+    {
+        // A prompt may begin with @, which is a response file otherwise.
+        var verbose = CommonOptions.CreateVerbose();
+        var parse = CreateRoot(console, verbose).Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null, EnablePosixBundling = false });
+        try
+        {
+            CheckSyntax(parse);
+            // Exceptions are told here, in one place; signals are the process's affair.
+            int exitCode = await parse.InvokeAsync(new InvocationConfiguration
+            {
+                Output = console.Out,
+                Error = console.Error,
+                EnableDefaultExceptionHandler = false,
+                ProcessTerminationTimeout = null,
+            }, cancellationToken).ConfigureAwait(false);
+            console.Out.Flush();
+            return exitCode;
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            return ExitCode.Interrupted;
+        }
+        catch (IOException e) when (CliConsole.IsBrokenPipe(e))
+        {
+            return ExitCode.Success;
+        }
+        catch (Exception e)
+        {
+            var (exitCode, message) = ErrorReport.Describe(e);
+            console.Error.WriteLine(ErrorReport.OneLine(message));
+            if (parse.GetValue(verbose))
+                console.Error.WriteLine(e);
+            return exitCode;
+        }
+    }
+
+    private static RootCommand CreateRoot(CliConsole console, Option<bool> verbose)
+    {
+        var root = new RootCommand("Runs large language models: Llama and Mistral checkpoints in Hugging Face layout, on the CPU or a CUDA GPU.")
+        {
+            GenerateCommand.Create(console, verbose),
+            TokenizeCommand.Create(console),
+            InfoCommand.Create(console),
+        };
+        // The default help option also answers to /h and -?, which may be prompts.
+        root.Options.Clear();
+        root.Options.Add(new HelpOption("--help", "-h"));
+        root.Options.Add(new VersionOption("--version"));
+        root.Options.Add(verbose);
+        return root;
+    }
+
+    private static void CheckSyntax(ParseResult parse)
+    {
+        if (parse.CommandResult.Command is RootCommand && parse.Tokens.Count == 0)
+            throw new UsageException("no command: give generate, tokenize or info; --help describes them");
+        if (parse.Action is ParseErrorAction)
+            throw new UsageException(parse.Errors[^1].Message);
+        // The parser takes an unknown option for an argument: a misspelt --temperature would be one of the prompts.
+        int numLiteral = parse.Tokens.SkipWhile(t => t.Type != TokenType.DoubleDash).Count(t => t.Type != TokenType.DoubleDash);
+        foreach (var argument in parse.CommandResult.Command.Arguments)
+        {
+            var given = parse.GetResult(argument)?.Tokens ?? [];
+            if (given.SkipLast(numLiteral).FirstOrDefault(t => t.Value.Length > 1 && t.Value[0] == '-') is { } unknown)
+                throw new UsageException($"unknown option '{unknown.Value}'; a text that begins with a dash goes after --");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
+using System.Numerics;
+
+namespace IlgpuLlm.Cli.Options;
+
+/// <summary>Options with strict parsers: the library's own take 1,5 for 15, and true after a flag for the flag's value.</summary>
+internal static class OptionFactory
+{
+    /// <summary>A flag that takes no value.</summary>
+    public static Option<bool> Flag(string name, string description) => new(name) { Description = description, Arity = ArgumentArity.Zero };
+
+    /// <summary>A text.</summary>
+    public static Option<string?> Text(string name, string helpName, string description) =>
+        new(name) { Description = description, HelpName = helpName };
+
+    /// <summary>A text that can be given several times, once a value.</summary>
+    public static Option<string[]> Texts(string name, string helpName, string description) =>
+        new(name) { Description = description, HelpName = helpName };
+
+    /// <summary>A number in invariant culture; null where the option is not given.</summary>
+    public static Option<T?> Number<T>(string name, string helpName, string description)
+        where T : struct, INumber<T>
+    {
+        bool isInteger = T.IsInteger(T.One / (T.One + T.One));
+        return Parsed<T>(name, helpName, description, isInteger ? "a whole number" : "a number",
+            text => T.TryParse(text, isInteger ? NumberStyles.AllowLeadingSign : NumberStyles.Float, CultureInfo.InvariantCulture, out var value) ? value : null);
+    }
+
+    /// <summary>A size in bytes, such as 2GiB.</summary>
+    public static Option<long?> Bytes(string name, string description) =>
+        Parsed(name, "SIZE", description, "a size such as 2GiB, 512MiB or a number of bytes", ByteSize.Parse);
+
+    /// <summary>Token ids, a comma-separated list a value; the option can be given several times.</summary>
+    public static Option<int[][]> TokenIdLists(string name, string description) => new(name)
+    {
+        Description = description,
+        HelpName = "IDS",
+        CustomParser = result => [.. result.Tokens.Select(token => ParseIds(name, token.Value, result))],
+    };
+
+    private static Option<T?> Parsed<T>(string name, string helpName, string description, string expected, Func<string, T?> parse)
+        where T : struct => new(name)
+        {
+            Description = description,
+            HelpName = helpName,
+            CustomParser = result =>
+            {
+                string text = result.Tokens[0].Value;
+                var value = parse(text);
+                if (value is null)
+                    result.AddError($"{name}: '{text}' is not {expected}");
+                return value;
+            },
+        };
+
+    private static int[] ParseIds(string name, string text, ArgumentResult result)
+    {
+        if (TokenIds.Parse(text) is { } ids)
+            return ids;
+        result.AddError($"{name}: '{text}' is not a list of token ids such as 1,403,407");
+        return [];
+    }
+}

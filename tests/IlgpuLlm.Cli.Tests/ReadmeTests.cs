@@ -1,0 +1,35 @@
+using IlgpuLlm.TestSupport;
+
+namespace IlgpuLlm.Cli.Tests;
+
+[TestClass]
+public sealed class ReadmeTests
+{
+    [TestMethod]
+    public void Readme_Program_IsTheOneThatIsBuilt()
+    {
+        string readme = File.ReadAllText(Path.Combine(TestData.Root, "README.md"));
+        string program = File.ReadAllText(Path.Combine(TestData.Root, "tests", "samples", "ReadmeProgram", "Program.cs"));
+        StringAssert.Contains(readme, $"```csharp\n{program}```");
+    }
+
+    [TestMethod]
+    public async Task Readme_Program_Runs()
+    {
+        var result = await BuiltProgram.FinishAsync(BuiltProgram.Start("ReadmeProgram.dll"));
+        StringAssert.StartsWith(result.Text, "Once upon a time ");
+        StringAssert.Contains(result.Out, "\nThe old king said");
+    }
+
+    [TestMethod]
+    [DataRow("generate")]
+    [DataRow("tokenize")]
+    [DataRow("info")]
+    public async Task Readme_Options_AreThoseOfTheProgram(string command)
+    {
+        string readme = await File.ReadAllTextAsync(Path.Combine(TestData.Root, "README.md"));
+        string help = (await CommandLine.RunAsync(command, "--help")).Text;
+        foreach (string line in help.Split('\n').Where(line => line.StartsWith("  --", StringComparison.Ordinal)))
+            StringAssert.Contains(readme, $"`{line.Trim().Split(' ')[0]}");
+    }
+}
