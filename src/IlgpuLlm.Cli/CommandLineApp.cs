@@ -58,6 +58,7 @@ internal static class CommandLineApp
             GenerateCommand.Create(console, verbose),
             TokenizeCommand.Create(console),
             InfoCommand.Create(console),
+            BenchCommand.Create(console),
         };
         // The default help option also answers to /h and -?, which may be prompts.
         root.Options.Clear();
@@ -70,7 +71,7 @@ internal static class CommandLineApp
     private static void CheckSyntax(ParseResult parse)
     {
         if (parse.CommandResult.Command is RootCommand && parse.Tokens.Count == 0)
-            throw new UsageException("no command: give generate, tokenize or info; --help describes them");
+            throw new UsageException("no command: give generate, tokenize, info or bench; --help describes them");
         if (parse.Action is ParseErrorAction)
             throw new UsageException(parse.Errors[^1].Message);
         // The parser takes an unknown option for an argument: a misspelt --temperature would be one of the prompts.

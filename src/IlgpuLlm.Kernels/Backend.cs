@@ -51,6 +51,13 @@ public abstract class Backend : IDisposable
     /// <summary>Waits until every queued operation has ended.</summary>
     public abstract void Synchronize();
 
+    /// <summary>Whether <see cref="CaptureGraph"/> records operations.</summary>
+    public virtual bool SupportsGraphs => false;
+
+    /// <summary>Records the operations that <paramref name="operations"/> queues, without running them. They must not copy to or from the host.</summary>
+    /// <exception cref="NotSupportedException">The device has no graphs.</exception>
+    public virtual DeviceGraph CaptureGraph(Action operations) => throw new NotSupportedException($"{Device} has no graphs");
+
     /// <summary>hidden[t] = table[tokenIds[t]]. Ids must be below the table's rows (checked by the caller, who knows the request).</summary>
     /// <param name="table">[vocab, hidden]; the output layer's weight where embeddings are tied.</param>
     /// <param name="tokenIds">I32, [numTokens].</param>

@@ -9,13 +9,13 @@ public sealed class BatchMetadata
     /// <summary>The token ids: [numTokens].</summary>
     public required DeviceBuffer TokenIds { get; init; }
 
-    /// <summary>Each token's position in its sequence: [numTokens].</summary>
+    /// <summary>Each token's position in its sequence: [numTokens]; -1 where a row only fills up a <see cref="DeviceGraph"/>'s batch.</summary>
     public required DeviceBuffer Positions { get; init; }
 
     /// <summary>Each token's row of the <see cref="RotaryTable"/>: [numTokens].</summary>
     public required DeviceBuffer RotaryRows { get; init; }
 
-    /// <summary>The cache slot that each token's key and value go to: [numTokens].</summary>
+    /// <summary>The cache slot that each token's key and value go to: [numTokens]; -1 where a row only fills up a <see cref="DeviceGraph"/>'s batch.</summary>
     public required DeviceBuffer SlotMapping { get; init; }
 
     /// <summary>Each token's sequence in this batch, 0..numSeqs-1: [numTokens].</summary>

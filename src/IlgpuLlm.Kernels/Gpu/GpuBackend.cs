@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using ILGPU.Runtime.Cuda;
 
 namespace IlgpuLlm.Kernels.Gpu;
 
@@ -93,6 +94,13 @@ public sealed class GpuBackend : Backend
 
     /// <inheritdoc/>
     public override void Synchronize() => _device.Stream.Synchronize();
+
+    /// <inheritdoc/>
+    public override bool SupportsGraphs => _device is CudaGpuDevice;
+
+    /// <inheritdoc/>
+    public override DeviceGraph CaptureGraph(Action operations) =>
+        _device is CudaGpuDevice && _device.Stream is CudaStream stream ? new CudaGraph(stream, operations) : base.CaptureGraph(operations);
 
     /// <inheritdoc/>
     public override void EmbeddingLookup(LinearWeight table, DeviceBuffer tokenIds, DeviceBuffer hidden, int numTokens) =>

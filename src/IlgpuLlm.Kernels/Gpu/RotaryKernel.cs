@@ -61,7 +61,10 @@ internal sealed class RotaryKernel(GpuDevice device)
             long from = ((long)token * headsInRow + head) * layout.HeadDim;
             long angles = (long)tableRows[token] * layout.HeadDim;
             int kvHead = (head - layout.NumHeads) % layout.NumKvHeads; // of keys and values alike; not used for queries
-            long to = layout.CacheRow(slots[token], kvHead);
+            int slot = slots[token];
+            if (slot < 0 && head >= layout.NumHeads)
+                return; // a row that only fills up a graph's batch
+            long to = layout.CacheRow(slot, kvHead);
 
             for (int i = Group.IdxX; i < half; i += Group.DimX)
             {

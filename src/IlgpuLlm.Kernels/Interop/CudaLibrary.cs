@@ -6,14 +6,14 @@ namespace IlgpuLlm.Kernels.Interop;
 
 /// <summary>
 /// Finds the CUDA driver. ILGPU binds to a library called <c>cuda</c>, but machines without development packages only have
-/// <c>libcuda.so.1</c>: without this, ILGPU sees no device there and says nothing.
+/// <c>libcuda.so.1</c>: without this, ILGPU sees no device there and says nothing. <see cref="CudaDriver"/> binds to the same name.
 /// </summary>
 internal static class CudaLibrary
 {
     private static readonly Lock Gate = new();
     private static bool _isRegistered;
 
-    /// <summary>Teaches ILGPU's assembly the driver's name. To be called before anything of CUDA is touched.</summary>
+    /// <summary>Teaches ILGPU's assembly and this one the driver's name. To be called before anything of CUDA is touched.</summary>
     public static void Register()
     {
         lock (Gate)
@@ -21,6 +21,7 @@ internal static class CudaLibrary
             if (_isRegistered)
                 return;
             NativeLibrary.SetDllImportResolver(typeof(Context).Assembly, Resolve);
+            NativeLibrary.SetDllImportResolver(typeof(CudaLibrary).Assembly, Resolve);
             _isRegistered = true;
         }
     }

@@ -58,7 +58,10 @@ internal static partial class EngineBuilder
             var cache = new KvCache(backend, llama.Attention, model.DType, config.NumHiddenLayers, checked((int)plan.NumBlocks), plan.BlockSize);
             var rotary = new RotaryTableBuilder(backend, new RotaryEmbedding(config), plan.MaxModelLen, maxTokens, config.HeadDim);
             var batch = new InputBatch(backend, maxTokens, maxSeqs, maxSeqs, plan.MaxModelLen, plan.BlockSize);
-            return new ModelRunner(backend, llama, cache, rotary, batch, maxSeqs, maxSeqs, config.VocabSize);
+            var graphs = backend.SupportsGraphs
+                ? new DecodeGraphs(backend, llama, cache.Layers, rotary.Table, maxSeqs, plan.MaxModelLen, plan.BlockSize)
+                : null;
+            return new ModelRunner(backend, llama, cache, rotary, batch, graphs, maxSeqs, maxSeqs, config.VocabSize);
         }
         catch (DeviceOutOfMemoryException e)
         {

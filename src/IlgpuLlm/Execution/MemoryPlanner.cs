@@ -90,6 +90,7 @@ internal static class MemoryPlanner
         return ActivationBuffers.ByteLength(config, attention, maxTokens, maxSeqs)
             + InputBatch.ByteLength(maxTokens, maxSeqs, maxSeqs, maxModelLen, options.BlockSize)
             + RotaryTableBuilder.ByteLength(new RotaryEmbedding(config), maxModelLen, maxTokens, config.HeadDim)
+            + (backend.SupportsGraphs ? DecodeGraphs.ByteLength(maxSeqs, maxModelLen, options.BlockSize) : 0)
             + backend.WorkspaceByteLength(maxTokens, attention, maxModelLen);
     }
 

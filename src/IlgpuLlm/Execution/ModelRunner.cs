@@ -13,6 +13,7 @@ internal sealed class ModelRunner : IModelRunner
     private readonly KvCache _cache;
     private readonly RotaryTableBuilder _rotary;
     private readonly InputBatch _batch;
+    private readonly DecodeGraphs? _graphs;
     private readonly Sampler _sampler;
     private readonly ModelRunnerOutput _output;
     private readonly float[] _logits;
@@ -20,13 +21,14 @@ internal sealed class ModelRunner : IModelRunner
     private readonly int _vocabSize;
     private readonly int _maxLogits;
 
-    public ModelRunner(Backend backend, LlamaModel model, KvCache cache, RotaryTableBuilder rotary, InputBatch batch, int maxSeqs, int maxLogits, int vocabSize)
+    public ModelRunner(Backend backend, LlamaModel model, KvCache cache, RotaryTableBuilder rotary, InputBatch batch, DecodeGraphs? graphs, int maxSeqs, int maxLogits, int vocabSize)
     {
         _backend = backend;
         _model = model;
         _cache = cache;
         _rotary = rotary;
         _batch = batch;
+        _graphs = graphs;
         _vocabSize = vocabSize;
         _maxLogits = maxLogits;
         _sampler = new Sampler(vocabSize);
@@ -37,6 +39,11 @@ internal sealed class ModelRunner : IModelRunner
 
     public ModelRunnerOutput Execute(SchedulerOutput scheduled)
     {
+        if (_graphs is not null && !WantsPromptLogprobs(scheduled) && _graphs.TryRun(scheduled, _rotary))
+        {
+            SampleAllRows(scheduled);
+            return _output;
+        }
         _batch.Fill(scheduled, _rotary);
         _model.Forward(_batch.Metadata, _rotary.Table, _cache.Layers);
         ReportPromptLogprobs(scheduled);
@@ -46,6 +53,7 @@ internal sealed class ModelRunner : IModelRunner
 
     public void Dispose()
     {
+        _graphs?.Dispose();
         _model.Dispose();
         _cache.Dispose();
         _rotary.Dispose();
@@ -72,6 +80,28 @@ internal sealed class ModelRunner : IModelRunner
             if (IsLastChunk(scheduled, s))
                 _output.Rows[s] = SampleRow(scheduled.Requests[s], _logits.AsSpan(next++ * _vocabSize, _vocabSize), _output.Rows[s]);
         }
+    }
+
+    /// <summary>After a graph: the logits of every sequence are there.</summary>
+    private void SampleAllRows(SchedulerOutput scheduled)
+    {
+        _backend.Download(_model.Logits, _logits.AsSpan(0, scheduled.Count * _vocabSize));
+        for (int s = 0; s < scheduled.Count; s++)
+        {
+            _output.Rows[s] = IsLastChunk(scheduled, s)
+                ? SampleRow(scheduled.Requests[s], _logits.AsSpan(s * _vocabSize, _vocabSize), default)
+                : new ModelRunnerRow(ModelRunnerRow.NoToken, null, null, null);
+        }
+    }
+
+    private static bool WantsPromptLogprobs(SchedulerOutput scheduled)
+    {
+        foreach (var request in scheduled.Requests)
+        {
+            if (request.Sampling.PromptLogprobs is not null && request.NumComputedTokens < request.NumPromptTokens - 1)
+                return true;
+        }
+        return false;
     }
 
     private ModelRunnerRow SampleRow(Request request, Span<float> logits, ModelRunnerRow row)

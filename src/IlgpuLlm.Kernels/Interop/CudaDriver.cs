@@ -1,0 +1,55 @@
+using System.Runtime.InteropServices;
+using ILGPU.Runtime.Cuda;
+
+namespace IlgpuLlm.Kernels.Interop;
+
+/// <summary>The calls of the CUDA driver that ILGPU does not bind: graphs.</summary>
+internal static partial class CudaDriver
+{
+    private const string Library = "cuda"; // CudaLibrary finds it
+    private const int CaptureRelaxed = 2; // other threads may allocate meanwhile
+
+    /// <summary>From here on, what is queued to the stream is recorded and not run.</summary>
+    public static void BeginCapture(nint stream) => Check(cuStreamBeginCapture_v2(stream, CaptureRelaxed));
+
+    /// <summary>Ends the recording and makes it ready to run.</summary>
+    public static nint EndCapture(nint stream)
+    {
+        Check(cuStreamEndCapture(stream, out nint graph));
+        try
+        {
+            Check(cuGraphInstantiateWithFlags(out nint executable, graph, 0));
+            return executable;
+        }
+        finally
+        {
+            Check(cuGraphDestroy(graph));
+        }
+    }
+
+    /// <summary>Queues a recorded graph.</summary>
+    public static void LaunchGraph(nint executable, nint stream) => Check(cuGraphLaunch(executable, stream));
+
+    /// <summary>Frees a recorded graph.</summary>
+    public static void DestroyGraph(nint executable) => Check(cuGraphExecDestroy(executable));
+
+    private static void Check(int result) => CudaException.ThrowIfFailed((CudaError)result);
+
+    [LibraryImport(Library)]
+    private static partial int cuStreamBeginCapture_v2(nint stream, int mode);
+
+    [LibraryImport(Library)]
+    private static partial int cuStreamEndCapture(nint stream, out nint graph);
+
+    [LibraryImport(Library)]
+    private static partial int cuGraphInstantiateWithFlags(out nint executable, nint graph, ulong flags);
+
+    [LibraryImport(Library)]
+    private static partial int cuGraphLaunch(nint executable, nint stream);
+
+    [LibraryImport(Library)]
+    private static partial int cuGraphDestroy(nint graph);
+
+    [LibraryImport(Library)]
+    private static partial int cuGraphExecDestroy(nint executable);
+}
