@@ -6,7 +6,7 @@ namespace IlgpuLlm.Kernels;
 /// </summary>
 /// <remarks>
 /// Each row of a result depends on that row's inputs alone, down to the last bit: neither the number of rows nor their order, the block size
-/// or the chunking changes a result. A backend is used by one thread at a time; weights may be loaded from several.
+/// or the chunking changes a result; only that one row of F16 weights may be multiplied by another kernel than several are. A backend is used by one thread at a time; weights may be loaded from several.
 /// </remarks>
 public abstract class Backend : IDisposable
 {
@@ -33,11 +33,12 @@ public abstract class Backend : IDisposable
     /// <summary>The bytes that <see cref="CreateLinear"/> would allocate, padding included.</summary>
     public abstract long LinearByteLength(int outFeatures, int inFeatures, ElementType storage, bool hasBias);
 
-    /// <summary>The bytes that operations need beside their arguments, for batches of up to <paramref name="maxTokens"/> tokens.</summary>
-    public abstract long WorkspaceByteLength(int maxTokens, AttentionShape shape, int maxSeqLen);
+    /// <summary>The bytes that operations need beside their arguments, for batches of up to <paramref name="maxTokens"/> tokens, sequences of up to
+    /// <paramref name="maxSeqLen"/> and linear layers of up to <paramref name="maxInFeatures"/> inputs.</summary>
+    public abstract long WorkspaceByteLength(int maxTokens, AttentionShape shape, int maxSeqLen, int maxInFeatures);
 
     /// <summary>Allocates that workspace. Called once, before the first operation that needs it.</summary>
-    public abstract void ReserveWorkspace(int maxTokens, AttentionShape shape, int maxSeqLen);
+    public abstract void ReserveWorkspace(int maxTokens, AttentionShape shape, int maxSeqLen, int maxInFeatures);
 
     /// <summary>Copies floats to the device.</summary>
     public abstract void Upload(ReadOnlySpan<float> source, DeviceBuffer destination);

@@ -73,11 +73,11 @@ public sealed unsafe partial class CpuBackend : Backend
         => CpuLinearWeight.ComputeByteLength(new PanelLayout(outFeatures, inFeatures, _kernels.PanelWidth), storage, hasBias);
 
     /// <inheritdoc/>
-    public override long WorkspaceByteLength(int maxTokens, AttentionShape shape, int maxSeqLen)
+    public override long WorkspaceByteLength(int maxTokens, AttentionShape shape, int maxSeqLen, int maxInFeatures)
         => NumThreads * AttentionScratch.ComputeByteLength(shape);
 
     /// <inheritdoc/>
-    public override void ReserveWorkspace(int maxTokens, AttentionShape shape, int maxSeqLen)
+    public override void ReserveWorkspace(int maxTokens, AttentionShape shape, int maxSeqLen, int maxInFeatures)
     {
         ShapeChecks.Attention(shape);
         foreach (AttentionScratch scratch in _attention.Scratch)

@@ -18,6 +18,9 @@ internal sealed class CudaGpuDevice : GpuDevice
 
     public override string Description => _accelerator.Name;
 
+    /// <summary>Whether the device multiplies halves by mma.sync with cp.async: sm_80 and later.</summary>
+    public bool HasTensorCores => _accelerator.Architecture.Major >= 8;
+
     private static CudaAPI Driver => CudaAPI.CurrentAPI;
 
     /// <summary>The devices that the driver shows; none where there is no driver.</summary>

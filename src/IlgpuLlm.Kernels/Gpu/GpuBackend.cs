@@ -5,7 +5,7 @@ namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>
 /// Portable ILGPU kernels: the same C# on CUDA devices and on ILGPU's CPU accelerator. Arithmetic is IEEE single precision throughout (no TF32), also
-/// where weights or the cache are F16. Kernels are compiled when the backend is created; an operation allocates nothing.
+/// where weights or the cache are F16, with one exception: products of F16 weights with several rows run on tensor cores where there are some. Kernels are compiled when the backend is created; an operation allocates nothing.
 /// </summary>
 public sealed class GpuBackend : Backend
 {
@@ -13,6 +13,7 @@ public sealed class GpuBackend : Backend
     private readonly GatherRowsKernel _gatherRows;
     private readonly RmsNormKernel _rmsNorm;
     private readonly LinearKernel _linear;
+    private readonly MmaLinearKernel? _mmaLinear;
     private readonly RotaryKernel _rotary;
     private readonly AttentionKernel _attention;
     private readonly SiluMulKernel _siluMul;
@@ -24,6 +25,7 @@ public sealed class GpuBackend : Backend
         _gatherRows = new(device);
         _rmsNorm = new(device);
         _linear = new(device);
+        _mmaLinear = device is CudaGpuDevice cuda && cuda.HasTensorCores ? new(cuda) : null;
         _rotary = new(device);
         _attention = new(device);
         _siluMul = new(device);
@@ -68,13 +70,11 @@ public sealed class GpuBackend : Backend
         GpuLinearWeight.LengthInBytes(outFeatures, inFeatures, storage, hasBias);
 
     /// <inheritdoc/>
-    public override long WorkspaceByteLength(int maxTokens, AttentionShape shape, int maxSeqLen) => 0;
+    public override long WorkspaceByteLength(int maxTokens, AttentionShape shape, int maxSeqLen, int maxInFeatures) =>
+        _mmaLinear is null ? 0 : MmaLinearKernel.WorkspaceBytes(maxTokens, maxInFeatures);
 
     /// <inheritdoc/>
-    public override void ReserveWorkspace(int maxTokens, AttentionShape shape, int maxSeqLen)
-    {
-        // These kernels need nothing beside their arguments.
-    }
+    public override void ReserveWorkspace(int maxTokens, AttentionShape shape, int maxSeqLen, int maxInFeatures) => _mmaLinear?.Reserve(maxTokens, maxInFeatures);
 
     /// <inheritdoc/>
     public override void Upload(ReadOnlySpan<float> source, DeviceBuffer destination) =>
@@ -115,8 +115,17 @@ public sealed class GpuBackend : Backend
         _rmsNorm.LaunchAdd(_device.Own(residual), _device.Own(delta), _device.Own(weight), _device.Own(output), numRows, epsilon);
 
     /// <inheritdoc/>
-    public override void Linear(LinearWeight weight, DeviceBuffer input, DeviceBuffer output, int numRows) =>
-        _linear.Launch(Own(weight), _device.Own(input), _device.Own(output), numRows);
+    public override void Linear(LinearWeight weight, DeviceBuffer input, DeviceBuffer output, int numRows)
+    {
+        var (matrix, x, y) = (Own(weight), _device.Own(input), _device.Own(output));
+        ShapeChecks.Count(numRows, nameof(numRows));
+        ShapeChecks.Buffer(x, ElementType.F32, numRows, matrix.InFeatures, nameof(input));
+        ShapeChecks.Buffer(y, ElementType.F32, numRows, matrix.OutFeatures, nameof(output));
+        if (_mmaLinear is { } mma && mma.Supports(matrix, numRows))
+            mma.Launch(matrix, x, y, numRows);
+        else
+            _linear.Launch(matrix, x, y, numRows);
+    }
 
     /// <inheritdoc/>
     public override void RotaryAndWriteKv(AttentionShape shape, DeviceBuffer qkv, RotaryTable rotary, KvCacheLayer cache, BatchMetadata batch) =>
@@ -138,7 +147,11 @@ public sealed class GpuBackend : Backend
     }
 
     /// <inheritdoc/>
-    public override void Dispose() => _device.Dispose();
+    public override void Dispose()
+    {
+        _mmaLinear?.Dispose();
+        _device.Dispose();
+    }
 
     private static GpuBackend Create(GpuDevice device)
     {

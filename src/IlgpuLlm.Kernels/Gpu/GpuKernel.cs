@@ -9,6 +9,12 @@ namespace IlgpuLlm.Kernels.Gpu;
 /// <param name="IsHot">Whether a step's time depends on it: the ptxas gate then allows no stack or local memory at all.</param>
 internal sealed record GpuKernel(string Name, MethodInfo Body, int GroupSize, bool IsHot)
 {
+    /// <summary>Whether it uses PTX instructions, so that it neither loads nor runs elsewhere.</summary>
+    public bool IsCudaOnly { get; init; }
+
+    /// <summary>The dynamic shared memory of a group, in bytes.</summary>
+    public int DynamicSharedBytes { get; init; }
+
     /// <summary>Describes the kernel whose body is the static method <c>Body</c> of <paramref name="type"/>.</summary>
     public static GpuKernel Of(string name, Type type, int groupSize, bool isHot = true)
     {

@@ -38,7 +38,9 @@ internal sealed class IlgpuCpuDevice : GpuDevice
     public override unsafe void CopyToHost(nint source, Span<byte> destination) =>
         new ReadOnlySpan<byte>((void*)source, destination.Length).CopyTo(destination);
 
-    protected override Kernel LoadKernel(GpuKernel kernel) => Accelerator.LoadKernel(kernel.Body, KernelSpecialization.Empty);
+    protected override Kernel LoadKernel(GpuKernel kernel) => kernel.IsCudaOnly
+        ? throw new NotSupportedException($"kernel {kernel.Name} consists of PTX instructions")
+        : Accelerator.LoadKernel(kernel.Body, KernelSpecialization.Empty);
 
     protected override StagingBuffer CreateStaging() => new HostStaging(this);
 

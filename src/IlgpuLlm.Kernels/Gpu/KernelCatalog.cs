@@ -11,6 +11,7 @@ internal static class KernelCatalog
         .. GatherRowsKernel.Variants,
         .. RmsNormKernel.Variants,
         .. LinearKernel.Variants,
+        .. MmaLinearKernel.Variants,
         .. RotaryKernel.Variants,
         .. AttentionKernel.Variants,
         .. SiluMulKernel.Variants,

@@ -3,11 +3,12 @@ using ILGPU.Runtime.Cuda;
 
 namespace IlgpuLlm.Kernels.Interop;
 
-/// <summary>The calls of the CUDA driver that ILGPU does not bind: graphs.</summary>
+/// <summary>The calls of the CUDA driver that ILGPU does not bind: graphs, function attributes.</summary>
 internal static partial class CudaDriver
 {
     private const string Library = "cuda"; // CudaLibrary finds it
     private const int CaptureRelaxed = 2; // other threads may allocate meanwhile
+    private const int MaxDynamicSharedSizeBytes = 8; // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 
     /// <summary>From here on, what is queued to the stream is recorded and not run.</summary>
     public static void BeginCapture(nint stream) => Check(cuStreamBeginCapture_v2(stream, CaptureRelaxed));
@@ -33,7 +34,13 @@ internal static partial class CudaDriver
     /// <summary>Frees a recorded graph.</summary>
     public static void DestroyGraph(nint executable) => Check(cuGraphExecDestroy(executable));
 
+    /// <summary>Lets a function take more dynamic shared memory than the 48 KiB that are always allowed.</summary>
+    public static void AllowDynamicSharedMemory(nint function, int bytes) => Check(cuFuncSetAttribute(function, MaxDynamicSharedSizeBytes, bytes));
+
     private static void Check(int result) => CudaException.ThrowIfFailed((CudaError)result);
+
+    [LibraryImport(Library)]
+    private static partial int cuFuncSetAttribute(nint function, int attribute, int value);
 
     [LibraryImport(Library)]
     private static partial int cuStreamBeginCapture_v2(nint stream, int mode);

@@ -33,6 +33,7 @@ public static class KernelBenchmark
         var files = ModelFiles.Read(options);
         using var backend = BackendFactory.Create(options.Device, options.NumThreads);
         var (config, attention) = (files.Config, LlamaModel.AttentionShapeOf(files.Config, files.Description));
+        backend.ReserveWorkspace(numRows, attention, contextLen, LlamaModel.MaxInFeatures(config));
         var results = new List<KernelResult>();
         foreach (var (name, outFeatures, inFeatures) in new[]
         {
@@ -88,7 +89,6 @@ public static class KernelBenchmark
         using var output = backend.Allocate(ElementType.F32, (long)numRows * shape.QueryWidth);
         foreach (var buffer in (DeviceBuffer[])[rotaryValues, qkv])
             backend.Upload(new float[buffer.Length], buffer);
-        backend.ReserveWorkspace(numRows, shape, contextLen);
         var rotary = new RotaryTable(rotaryValues, contextLen, shape.HeadDim);
         DeviceBuffer Ints(IEnumerable<int> values)
         {

@@ -54,12 +54,12 @@ internal static partial class EngineBuilder
             var llama = new LlamaModel(backend, config, model.Description, model.DType, maxTokens, maxSeqs);
             using (var source = model.OpenWeights(options, DummyWeightsSeed))
                 llama.Load(source);
-            backend.ReserveWorkspace(maxTokens, llama.Attention, plan.MaxModelLen);
+            backend.ReserveWorkspace(maxTokens, llama.Attention, plan.MaxModelLen, LlamaModel.MaxInFeatures(config));
             var cache = new KvCache(backend, llama.Attention, model.DType, config.NumHiddenLayers, checked((int)plan.NumBlocks), plan.BlockSize);
             var rotary = new RotaryTableBuilder(backend, new RotaryEmbedding(config), plan.MaxModelLen, maxTokens, config.HeadDim);
             var batch = new InputBatch(backend, maxTokens, maxSeqs, maxSeqs, plan.MaxModelLen, plan.BlockSize);
             var graphs = backend.SupportsGraphs
-                ? new DecodeGraphs(backend, llama, cache.Layers, rotary.Table, maxSeqs, plan.MaxModelLen, plan.BlockSize)
+                ? new DecodeGraphs(backend, llama, cache.Layers, rotary.Table, Math.Min(maxSeqs, maxTokens), plan.MaxModelLen, plan.BlockSize)
                 : null;
             return new ModelRunner(backend, llama, cache, rotary, batch, graphs, maxSeqs, maxSeqs, config.VocabSize);
         }

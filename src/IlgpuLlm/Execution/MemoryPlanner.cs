@@ -90,8 +90,8 @@ internal static class MemoryPlanner
         return ActivationBuffers.ByteLength(config, attention, maxTokens, maxSeqs)
             + InputBatch.ByteLength(maxTokens, maxSeqs, maxSeqs, maxModelLen, options.BlockSize)
             + RotaryTableBuilder.ByteLength(new RotaryEmbedding(config), maxModelLen, maxTokens, config.HeadDim)
-            + (backend.SupportsGraphs ? DecodeGraphs.ByteLength(maxSeqs, maxModelLen, options.BlockSize) : 0)
-            + backend.WorkspaceByteLength(maxTokens, attention, maxModelLen);
+            + (backend.SupportsGraphs ? DecodeGraphs.ByteLength(Math.Min(maxSeqs, maxTokens), maxModelLen, options.BlockSize) : 0)
+            + backend.WorkspaceByteLength(maxTokens, attention, maxModelLen, LlamaModel.MaxInFeatures(config));
     }
 
     private static string TooLarge(MemoryPlan plan) => plan.WeightBytes > plan.BudgetBytes

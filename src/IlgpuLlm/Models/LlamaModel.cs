@@ -41,6 +41,9 @@ internal sealed class LlamaModel : IDisposable
     public static AttentionShape AttentionShapeOf(ModelConfig config, ModelDescription description) => new(
         config.NumAttentionHeads, config.NumKeyValueHeads, config.HeadDim, description.SlidingWindow, 1 / MathF.Sqrt(config.HeadDim));
 
+    /// <summary>The most inputs of a linear layer.</summary>
+    public static int MaxInFeatures(ModelConfig config) => Math.Max(Math.Max(config.HiddenSize, config.IntermediateSize), config.NumAttentionHeads * config.HeadDim);
+
     /// <summary>The number of weights, biases and norms included; a shared table counts once.</summary>
     public static long CountParameters(ModelConfig config, ModelDescription description)
     {

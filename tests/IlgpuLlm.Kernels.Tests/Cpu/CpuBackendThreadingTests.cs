@@ -98,7 +98,7 @@ public sealed class CpuBackendThreadingTests
         public OneLayer(int numThreads, ElementType type)
         {
             _backend = new CpuBackend(numThreads);
-            _backend.ReserveWorkspace(Tokens, Shape, Tokens);
+            _backend.ReserveWorkspace(Tokens, Shape, Tokens, 1);
             _table = _backend.CreateLinear(500, Hidden, type, hasBias: false);
             _table.FillRandom(1, 1);
             _down = _backend.CreateLinear(Hidden, Intermediate, type, hasBias: true);

@@ -28,7 +28,7 @@ internal sealed class AttentionRun
     {
         int numSeqs = Sequences.Length, maxLength = Enumerable.Range(0, numSeqs).Max(Length), total = Enumerable.Range(0, numSeqs).Sum(Length);
         int maxBlocks = (maxLength + BlockSize - 1) / BlockSize, numBlocks = numSeqs * maxBlocks + 3;
-        backend.ReserveWorkspace(total, Shape, maxLength);
+        backend.ReserveWorkspace(total, Shape, maxLength, 1);
 
         int[] order = [.. Enumerable.Range(0, numBlocks)];
         new Random(7).Shuffle(order);

@@ -49,7 +49,7 @@ public abstract partial class BackendContractTests
     {
         using Backend backend = CreateBackend();
         var shape = new AttentionShape(4, 2, 8, 0, 1);
-        backend.ReserveWorkspace(4, shape, 16);
+        backend.ReserveWorkspace(4, shape, 16, 1);
         using DeviceBuffer qkv = backend.Allocate(ElementType.F32, 2 * shape.QkvWidth), output = backend.Allocate(ElementType.F32, 2 * shape.QueryWidth);
         using DeviceBuffer slab = backend.Allocate(ElementType.F32, 3 * 4 * shape.KvWidth), table = backend.Allocate(ElementType.F32, 16 * 8);
         var cache = new KvCacheLayer(slab, slab, numBlocks: 3, blockSize: 4);

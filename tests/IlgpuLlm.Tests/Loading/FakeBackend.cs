@@ -23,9 +23,9 @@ internal sealed class FakeBackend : Backend
 
     public override long LinearByteLength(int outFeatures, int inFeatures, ElementType storage, bool hasBias) => throw new NotSupportedException();
 
-    public override long WorkspaceByteLength(int maxTokens, AttentionShape shape, int maxSeqLen) => throw new NotSupportedException();
+    public override long WorkspaceByteLength(int maxTokens, AttentionShape shape, int maxSeqLen, int maxInFeatures) => throw new NotSupportedException();
 
-    public override void ReserveWorkspace(int maxTokens, AttentionShape shape, int maxSeqLen) => throw new NotSupportedException();
+    public override void ReserveWorkspace(int maxTokens, AttentionShape shape, int maxSeqLen, int maxInFeatures) => throw new NotSupportedException();
 
     public override void Upload(ReadOnlySpan<int> source, DeviceBuffer destination) => throw new NotSupportedException();
 

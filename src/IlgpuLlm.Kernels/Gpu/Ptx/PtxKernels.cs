@@ -4,21 +4,31 @@ using ILGPU.Backends.EntryPoints;
 using ILGPU.Backends.PTX;
 using ILGPU.Runtime;
 using ILGPU.Runtime.Cuda;
+using IlgpuLlm.Kernels.Interop;
 
 namespace IlgpuLlm.Kernels.Gpu.Ptx;
 
 /// <summary>The way of a kernel from C# to the device: compile, patch the text, load. The place where intrinsics are made known to ILGPU.</summary>
 internal static class PtxKernels
 {
+    private const int MaxStaticSharedBytes = 48 * 1024; // more must be asked for
+
     /// <summary>The settings that all CUDA kernels are compiled with. O1 would make every global access generic.</summary>
-    public static Context.Builder Configure(Context.Builder builder) => builder.Optimize(OptimizationLevel.O2).Inlining(InliningMode.Aggressive);
+    public static Context.Builder Configure(Context.Builder builder)
+    {
+        PtxIntrinsicGenerator.Register(builder);
+        return builder.Optimize(OptimizationLevel.O2).Inlining(InliningMode.Aggressive);
+    }
 
     /// <summary>Compiles a kernel and loads it into a device.</summary>
     public static Kernel Load(CudaAccelerator accelerator, GpuKernel kernel)
     {
         var compiled = Compile(accelerator.Backend, kernel);
         Text(compiled) = PtxPatch.Apply(compiled.PTXAssembly, target: null);
-        return accelerator.LoadKernel(compiled);
+        var loaded = (CudaKernel)accelerator.LoadKernel(compiled);
+        if (kernel.DynamicSharedBytes > MaxStaticSharedBytes)
+            CudaDriver.AllowDynamicSharedMemory(loaded.FunctionPtr, kernel.DynamicSharedBytes);
+        return loaded;
     }
 
     /// <summary>The patched text of a kernel for an architecture, without a device.</summary>

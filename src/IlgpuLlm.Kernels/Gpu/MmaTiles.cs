@@ -1,0 +1,108 @@
+using ILGPU;
+using IlgpuLlm.Kernels.Gpu.Ptx;
+
+namespace IlgpuLlm.Kernels.Gpu;
+
+/// <summary>Four of something, in registers.</summary>
+internal struct Four<T>
+    where T : unmanaged
+{
+    public T A, B, C, D;
+}
+
+/// <summary>
+/// A warp's accumulators for some rows and 32 columns of a tensor-core product. Like <see cref="ITokenTile{TSelf}"/>, built from pairs of pairs and
+/// passed by value.
+/// </summary>
+internal interface IMmaTile<TSelf>
+    where TSelf : unmanaged, IMmaTile<TSelf>
+{
+    /// <summary>Rows of the tile, a multiple of 16.</summary>
+    static abstract int Rows { get; }
+
+    /// <summary>Adds a [rows, 16] x b [16, 32]; <paramref name="a"/> is this lane's address for the first 16 rows, further ones follow it.</summary>
+    static abstract TSelf Step(TSelf tile, uint a, UInt4 b01, UInt4 b23);
+
+    /// <summary>Writes the sums with their bias where row and column are inside.</summary>
+    static abstract void Store(TSelf tile, MmaOutput output, int row, int column);
+}
+
+/// <summary>Where a product goes.</summary>
+internal struct MmaOutput
+{
+    public ArrayView<float> Values;
+    public ArrayView<float> Bias;
+    public int HasBias;
+    public int NumRows;
+    public int NumColumns;
+
+    /// <summary>Writes two neighbours.</summary>
+    public static void StorePair(MmaOutput output, int row, int column, float first, float second)
+    {
+        if (row >= output.NumRows)
+            return;
+        long at = (long)row * output.NumColumns + column;
+        if (column < output.NumColumns)
+            output.Values[at] = first + (output.HasBias != 0 ? output.Bias[column] : 0f);
+        if (column + 1 < output.NumColumns)
+            output.Values[at + 1] = second + (output.HasBias != 0 ? output.Bias[column + 1] : 0f);
+    }
+}
+
+/// <summary>16 rows.</summary>
+internal struct MmaRows16 : IMmaTile<MmaRows16>
+{
+    private Four<Float4> _sums;
+
+    public static int Rows => 16;
+
+    public static MmaRows16 Step(MmaRows16 tile, uint a, UInt4 b01, UInt4 b23)
+    {
+        UInt4 rows = PtxIntrinsics.LoadMatrices4(a);
+        return new()
+        {
+            _sums = new()
+            {
+                A = PtxIntrinsics.MultiplyAdd16x8x16(rows, new() { X = b01.X, Y = b01.Y }, tile._sums.A),
+                B = PtxIntrinsics.MultiplyAdd16x8x16(rows, new() { X = b01.Z, Y = b01.W }, tile._sums.B),
+                C = PtxIntrinsics.MultiplyAdd16x8x16(rows, new() { X = b23.X, Y = b23.Y }, tile._sums.C),
+                D = PtxIntrinsics.MultiplyAdd16x8x16(rows, new() { X = b23.Z, Y = b23.W }, tile._sums.D),
+            },
+        };
+    }
+
+    public static void Store(MmaRows16 tile, MmaOutput output, int row, int column)
+    {
+        StoreColumns8(tile._sums.A, output, row, column);
+        StoreColumns8(tile._sums.B, output, row, column + 8);
+        StoreColumns8(tile._sums.C, output, row, column + 16);
+        StoreColumns8(tile._sums.D, output, row, column + 24);
+    }
+
+    private static void StoreColumns8(Float4 sums, MmaOutput output, int row, int column)
+    {
+        MmaOutput.StorePair(output, row, column, sums.X, sums.Y);
+        MmaOutput.StorePair(output, row + 8, column, sums.Z, sums.W);
+    }
+}
+
+/// <summary>Twice as many rows as <typeparamref name="T"/>.</summary>
+internal struct MmaPair<T> : IMmaTile<MmaPair<T>>
+    where T : unmanaged, IMmaTile<T>
+{
+    private T _first, _second;
+
+    public static int Rows => 2 * T.Rows;
+
+    public static MmaPair<T> Step(MmaPair<T> tile, uint a, UInt4 b01, UInt4 b23) => new()
+    {
+        _first = T.Step(tile._first, a, b01, b23),
+        _second = T.Step(tile._second, a + (uint)(T.Rows * MmaLinearKernel.RowBytes), b01, b23),
+    };
+
+    public static void Store(MmaPair<T> tile, MmaOutput output, int row, int column)
+    {
+        T.Store(tile._first, output, row, column);
+        T.Store(tile._second, output, row + T.Rows, column);
+    }
+}

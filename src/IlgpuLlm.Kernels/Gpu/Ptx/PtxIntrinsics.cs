@@ -1,0 +1,51 @@
+using ILGPU.IR.Intrinsics;
+
+namespace IlgpuLlm.Kernels.Gpu.Ptx;
+
+/// <summary>Two words.</summary>
+internal struct UInt2
+{
+    public uint X, Y;
+}
+
+/// <summary>
+/// Instructions that C# has no word for. They exist in PTX only: kernels that use them are loaded on CUDA devices, and are tested there against the
+/// portable kernels.
+/// </summary>
+internal static class PtxIntrinsics
+{
+    /// <summary>The address of a shared-memory element in the shared window.</summary>
+    [IntrinsicImplementation, Ptx("cvt.u32.u64 $0, %0;")]
+    public static uint SharedAddress<T>(ref T element)
+        where T : unmanaged => throw Only();
+
+    /// <summary>Copies 16 bytes from global to shared memory, past the first-level cache, without waiting.</summary>
+    [IntrinsicImplementation, Ptx("cp.async.cg.shared.global [%0], [%1], 16;")]
+    public static void CopyAsync16(uint shared, long global) => throw Only();
+
+    /// <summary>Closes a group of copies.</summary>
+    [IntrinsicImplementation, Ptx("cp.async.commit_group;")]
+    public static void CommitCopies() => throw Only();
+
+    /// <summary>Waits until at most one group of copies is under way.</summary>
+    [IntrinsicImplementation, Ptx("cp.async.wait_group 1;")]
+    public static void WaitCopies1() => throw Only();
+
+    /// <summary>Waits until at most two groups of copies are under way.</summary>
+    [IntrinsicImplementation, Ptx("cp.async.wait_group 2;")]
+    public static void WaitCopies2() => throw Only();
+
+    /// <summary>Loads four 8x8 matrices of halves; lane l gives the address of row l % 8 of matrix l / 8.</summary>
+    [IntrinsicImplementation, Ptx("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {$0,$1,$2,$3}, [%0];")]
+    public static UInt4 LoadMatrices4(uint shared) => throw Only();
+
+    /// <summary>c + a b on a tensor core: a [16, 16] halves, b [16, 8] halves, c [16, 8] floats, spread over a warp.</summary>
+    [IntrinsicImplementation, Ptx("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {$0,$1,$2,$3}, {%0,%1,%2,%3}, {%4,%5}, {%6,%7,%8,%9};")]
+    public static Float4 MultiplyAdd16x8x16(UInt4 a, UInt2 b, Float4 c) => throw Only();
+
+    /// <summary>Rounds two floats to halves, nearest even; <paramref name="low"/> in the lower half of the word.</summary>
+    [IntrinsicImplementation, Ptx("cvt.rn.f16x2.f32 $0, %1, %0;")]
+    public static uint PackHalves(float low, float high) => throw Only();
+
+    private static NotSupportedException Only() => new("a PTX instruction runs on CUDA devices only");
+}
