@@ -73,6 +73,9 @@ internal sealed class SequenceState
     public CompletionOutput Snapshot(bool delta)
     {
         int shown = FinishReason is null ? Math.Max(_numSentChars, _text.Length - _stopChecker.HoldBack) : _text.Length;
+        // What is held back may begin inside a character of two chars.
+        if (shown > _numSentChars && shown < _text.Length && char.IsLowSurrogate(_text[shown]))
+            shown--;
         int firstChar = delta ? Math.Min(_numSentChars, shown) : 0, firstToken = delta ? _numSentTokens : 0;
         _numSentChars = shown;
         _numSentTokens = _tokenIds.Count;
