@@ -12,7 +12,10 @@ public sealed record SamplingParams
     /// <summary>Positive temperatures are raised to this, as in vLLM: smaller ones overflow the scaled logits.</summary>
     internal const float SmallestTemperature = 1e-2f;
 
-    /// <summary>The number of completions of one prompt. Default 1. Completion i uses seed + i.</summary>
+    /// <summary>The most completions of one prompt, as in vLLM (VLLM_MAX_N_SEQUENCES): each has memory of its own from the start.</summary>
+    internal const int MaxN = 16384;
+
+    /// <summary>The number of completions of one prompt, in [1, 16384]. Default 1. Completion i uses seed + i.</summary>
     public int N { get; init; } = 1;
 
     /// <summary>Divides the logits; 0 means greedy. Default 1.</summary>
@@ -77,6 +80,7 @@ public sealed record SamplingParams
     public void Validate()
     {
         Require(N >= 1, "n", N, "must be at least 1");
+        Require(N <= MaxN, "n", N, $"must be at most {MaxN}");
         Require(N == 1 || !IsGreedy, "n", N, "must be 1 with greedy sampling (temperature 0)");
         Require(float.IsFinite(Temperature) && Temperature >= 0, "temperature", Temperature, "must be finite and not negative");
         Require(TopK >= -1, "top_k", TopK, "must be 0 or -1 (all tokens) or at least 1");

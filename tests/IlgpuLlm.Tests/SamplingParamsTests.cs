@@ -20,6 +20,7 @@ public sealed class SamplingParamsTests
     {
         var p = new SamplingParams();
         Refused(p with { N = 0 }, "n", "0 must be at least 1");
+        Refused(p with { N = 16385 }, "n", "16385 must be at most 16384");
         Refused(p with { N = 2, Temperature = 0 }, "n", "2 must be 1 with greedy sampling");
         Refused(p with { Temperature = float.NaN }, "temperature", "NaN must be finite and not negative");
         Refused(p with { Temperature = float.PositiveInfinity }, "temperature", "Infinity must be finite");
