@@ -10,16 +10,17 @@ internal static class MemoryPlanner
     private const long CpuKvCacheLimit = 4L << 30; // vLLM's VLLM_CPU_KVCACHE_SPACE
 
     /// <exception cref="ModelDoesNotFitException">It does not fit.</exception>
-    /// <exception cref="InvalidOptionException">max-model-len exceeds the model's.</exception>
+    /// <exception cref="InvalidOptionException">max-model-len exceeds the model's, or it or max-num-seqs what arrays hold.</exception>
     public static MemoryPlan Plan(Backend backend, ModelConfig config, ModelDescription description, ElementType dtype, EngineOptions options)
     {
         int modelMaxLen = DerivedMaxModelLen(config);
         if (options.MaxModelLen > modelMaxLen)
             throw new InvalidOptionException("max-model-len", $"{options.MaxModelLen} exceeds what the model allows, {modelMaxLen}");
         int maxModelLen = options.MaxModelLen ?? modelMaxLen;
+        CheckArrays(config, options, maxModelLen);
         var plan = PlanFor(maxModelLen);
         if (plan.WeightBytes + plan.WorkspaceBytes > plan.BudgetBytes)
-            throw new ModelDoesNotFitException(plan, TooLarge(plan));
+            throw new ModelDoesNotFitException(plan, TooLarge());
         if (plan.NumCacheTokens < maxModelLen)
         {
             // Not asked for by the user: take the longest sequence that fits. Shorter sequences need no more workspace, so the plan still holds.
@@ -28,7 +29,32 @@ internal static class MemoryPlanner
                     $"the KV cache cannot hold one sequence of max-model-len {maxModelLen} tokens; the largest that fits is {plan.NumCacheTokens}");
             plan = plan with { MaxModelLen = (int)plan.NumCacheTokens };
         }
+        // A size given by the user is not cut to what there is.
+        long mostForCache = backend.QueryMemory().FreeBytes - plan.WeightBytes - plan.WorkspaceBytes;
+        if (plan.KvCacheBytes > mostForCache)
+        {
+            throw new ModelDoesNotFitException(plan,
+                $"a KV cache of {plan.NumBlocks} blocks does not fit; the largest that does has {Math.Max(0, mostForCache / plan.BlockBytes)} blocks, {Math.Max(0, mostForCache)} bytes");
+        }
         return plan;
+
+        // Names the first option that would make it fit if it alone were smaller.
+        string TooLarge()
+        {
+            const string Problem = "weights and workspace do not fit";
+            if (plan.WeightBytes > plan.BudgetBytes)
+                return "the weights alone do not fit the device's memory";
+            if (Largest(options.MaxNumBatchedTokens, n => WorkspaceFits(options with { MaxNumBatchedTokens = n }, maxModelLen)) is > 0 and var tokens)
+                return $"{Problem}; max-num-batched-tokens {options.MaxNumBatchedTokens} would have to be at most {tokens}";
+            if (Largest(options.MaxNumSeqs, n => WorkspaceFits(options with { MaxNumSeqs = n }, maxModelLen)) is > 0 and var seqs)
+                return $"{Problem}; max-num-seqs {options.MaxNumSeqs} would have to be at most {seqs}";
+            return Largest(maxModelLen, n => WorkspaceFits(options, n)) is > 0 and var length
+                ? $"{Problem}; max-model-len {maxModelLen} would have to be at most {length}"
+                : $"{Problem}; max-num-batched-tokens, max-num-seqs and max-model-len would have to be smaller";
+        }
+
+        bool WorkspaceFits(EngineOptions smaller, int length) =>
+            WorkspaceBytes(backend, config, LlamaModel.AttentionShapeOf(config, description), smaller, length) <= plan.BudgetBytes - plan.WeightBytes;
 
         MemoryPlan PlanFor(int length)
         {
@@ -58,6 +84,16 @@ internal static class MemoryPlanner
                 BudgetBytes = budget,
             };
         }
+    }
+
+    /// <summary>Logits, block tables and rotary rows pass through arrays, which hold 2^31 elements.</summary>
+    private static void CheckArrays(ModelConfig config, EngineOptions options, int maxModelLen)
+    {
+        if ((long)maxModelLen * config.HeadDim > Array.MaxLength)
+            throw new InvalidOptionException("max-model-len", $"{maxModelLen} is more than can be rotated in advance; with heads of {config.HeadDim} elements it must be at most {Array.MaxLength / config.HeadDim}");
+        int widest = Math.Max(config.VocabSize, (maxModelLen + options.BlockSize - 1) / options.BlockSize);
+        if ((long)options.MaxNumSeqs * widest > Array.MaxLength)
+            throw new InvalidOptionException("max-num-seqs", $"{options.MaxNumSeqs} is too many for this vocabulary, max-model-len and block-size; it must be at most {Array.MaxLength / widest}");
     }
 
     /// <summary>The model's context: max_position_embeddings, stretched where rotary scaling stretches it (as vLLM derives it).</summary>
@@ -94,8 +130,18 @@ internal static class MemoryPlanner
             + backend.WorkspaceByteLength(maxTokens, attention, maxModelLen, LlamaModel.MaxInFeatures(config));
     }
 
-    private static string TooLarge(MemoryPlan plan) => plan.WeightBytes > plan.BudgetBytes
-        ? "the weights alone do not fit the device's memory"
-        : $"weights and workspace do not fit; max-num-batched-tokens {plan.MaxNumBatchedTokens} would have to be at most "
-            + $"{Math.Max(0, (long)(plan.MaxNumBatchedTokens * ((plan.BudgetBytes - plan.WeightBytes) / (double)plan.WorkspaceBytes)))}";
+    /// <summary>The largest number from 1 to <paramref name="value"/> that fits, if smaller ones need less; 0 if none does.</summary>
+    private static int Largest(int value, Func<int, bool> fits)
+    {
+        int low = 0, high = value;
+        while (low < high)
+        {
+            int middle = high - (high - low) / 2;
+            if (fits(middle))
+                low = middle;
+            else
+                high = middle - 1;
+        }
+        return low;
+    }
 }

@@ -75,6 +75,28 @@ public sealed class EngineBadInputTests
     }
 
     [TestMethod]
+    public void Load_MoreThanArraysHold_IsRefusedWithTheLimit()
+    {
+        using var model = new TempModel("llama-gqa", ("max_position_embeddings", 1 << 16));
+        Refused(new EngineOptions { Model = model.Folder, Device = "cpu", BlockSize = 1, MaxNumSeqs = 1 << 16 }, "max-num-seqs: 65536 is too many");
+        using var longest = new TempModel("llama-gqa", ("max_position_embeddings", 1 << 28));
+        Refused(new EngineOptions { Model = longest.Folder, Device = "cpu" }, "max-model-len: 268435456 is more than");
+    }
+
+    [TestMethod]
+    [DataRow(1L << 50, null)]
+    [DataRow(null, 100_000_000)]
+    public void Load_CacheBeyondMemory_NamesThePlanAndTheLargestThatFits(long? bytes, int? numBlocks)
+    {
+        var options = new EngineOptions { Model = Zoo, Device = "cpu", KvCacheMemoryBytes = bytes, NumBlocksOverride = numBlocks };
+        var error = Assert.ThrowsExactly<ModelDoesNotFitException>(() => LLM.Inspect(options));
+        var match = System.Text.RegularExpressions.Regex.Match(error.Message, "the largest that does has (\\d+) blocks");
+        Assert.IsTrue(match.Success, error.Message);
+        int fits = int.Parse(match.Groups[1].ValueSpan, System.Globalization.CultureInfo.InvariantCulture);
+        LLM.Inspect(options with { KvCacheMemoryBytes = null, NumBlocksOverride = (int)(fits * 0.9) });
+    }
+
+    [TestMethod]
     public void Load_TokenizerLargerThanTheModel_IsRefusedWithBothSizes()
     {
         using var model = new TempModel("llama-gqa");

@@ -2,7 +2,7 @@ using IlgpuLlm.Kernels;
 
 namespace IlgpuLlm.Tests.Loading;
 
-/// <summary>A backend that can only upload floats, which is all that loading asks of it.</summary>
+/// <summary>A backend that can only upload floats and count memory, which is all that loading and planning ask of it.</summary>
 internal sealed class FakeBackend : Backend
 {
     public override string Device => "fake";
@@ -17,13 +17,15 @@ internal sealed class FakeBackend : Backend
 
     public override void Download(DeviceBuffer source, Span<float> destination) => ((Buffer)source).Values.CopyTo(destination);
 
-    public override DeviceMemory QueryMemory() => throw new NotSupportedException();
+    public long MemoryBytes { get; init; }
+
+    public override DeviceMemory QueryMemory() => new(MemoryBytes, MemoryBytes);
 
     public override LinearWeight CreateLinear(int outFeatures, int inFeatures, ElementType storage, bool hasBias) => throw new NotSupportedException();
 
-    public override long LinearByteLength(int outFeatures, int inFeatures, ElementType storage, bool hasBias) => throw new NotSupportedException();
+    public override long LinearByteLength(int outFeatures, int inFeatures, ElementType storage, bool hasBias) => sizeof(float) * (long)outFeatures * inFeatures;
 
-    public override long WorkspaceByteLength(int maxTokens, AttentionShape shape, int maxSeqLen, int maxInFeatures) => throw new NotSupportedException();
+    public override long WorkspaceByteLength(int maxTokens, AttentionShape shape, int maxSeqLen, int maxInFeatures) => 0;
 
     public override void ReserveWorkspace(int maxTokens, AttentionShape shape, int maxSeqLen, int maxInFeatures) => throw new NotSupportedException();
 
