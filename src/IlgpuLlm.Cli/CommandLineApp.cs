@@ -21,17 +21,23 @@ internal static class CommandLineApp
         var parse = CreateRoot(console, verbose).Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null, EnablePosixBundling = false });
         try
         {
-            CheckSyntax(parse);
+            CheckSyntax(args, parse);
             // Exceptions are told here, in one place; signals are the process's affair.
-            int exitCode = await parse.InvokeAsync(new InvocationConfiguration
+            try
             {
-                Output = console.Out,
-                Error = console.Error,
-                EnableDefaultExceptionHandler = false,
-                ProcessTerminationTimeout = null,
-            }, cancellationToken).ConfigureAwait(false);
-            console.Out.Flush();
-            return exitCode;
+                return await parse.InvokeAsync(new InvocationConfiguration
+                {
+                    Output = console.Out,
+                    Error = console.Error,
+                    EnableDefaultExceptionHandler = false,
+                    ProcessTerminationTimeout = null,
+                }, cancellationToken).ConfigureAwait(false);
+            }
+            finally
+            {
+                // Results that were made before an error are not lost, and none is cut in the middle of a line.
+                console.Out.Flush();
+            }
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
@@ -68,12 +74,19 @@ internal static class CommandLineApp
         return root;
     }
 
-    private static void CheckSyntax(ParseResult parse)
+    private static void CheckSyntax(string[] args, ParseResult parse)
     {
         if (parse.CommandResult.Command is RootCommand && parse.Tokens.Count == 0)
             throw new UsageException("no command: give generate, tokenize, info or bench; --help describes them");
         if (parse.Action is ParseErrorAction)
             throw new UsageException(parse.Errors[^1].Message);
+        // The parser takes the value of --json=false for one of the prompts.
+        var flags = parse.RootCommandResult.Command.Options.Concat(parse.CommandResult.Command.Options).Where(o => o.Arity.MaximumNumberOfValues == 0).ToList();
+        foreach (string arg in args.TakeWhile(a => a != "--"))
+        {
+            if (flags.Find(f => arg.StartsWith(f.Name + '=', StringComparison.Ordinal) || arg.StartsWith(f.Name + ':', StringComparison.Ordinal)) is { } flag)
+                throw new UsageException($"{flag.Name} takes no value");
+        }
         // The parser takes an unknown option for an argument: a misspelt --temperature would be one of the prompts.
         int numLiteral = parse.Tokens.SkipWhile(t => t.Type != TokenType.DoubleDash).Count(t => t.Type != TokenType.DoubleDash);
         foreach (var argument in parse.CommandResult.Command.Arguments)

@@ -78,5 +78,21 @@ public sealed class BuiltProgramTests
     }
 
     [TestMethod]
+    public async Task Tokenize_BadLineAfterGoodOnes_PrintsAllOfThose()
+    {
+        string file = Path.GetTempFileName();
+        try
+        {
+            await File.WriteAllLinesAsync(file, [.. Enumerable.Repeat("\"a\"", 100), "bad"]);
+            var result = await BuiltProgram.ShellAsync($"ilgpullm tokenize --jsonl '{file}'");
+            Assert.AreEqual((1, string.Concat(Enumerable.Repeat("[1,261]\n", 100))), (result.ExitCode, result.Out));
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+    }
+
+    [TestMethod]
     public async Task Program_UnknownCommand_ExitsWith2() => (await BuiltProgram.ShellAsync("ilgpullm nonsense")).AssertError(2, "nonsense");
 }

@@ -67,6 +67,13 @@ public sealed class TokenizeCommandTests
     }
 
     [TestMethod]
+    [DataRow("", "the path is empty")]
+    [DataRow("/dev/null", "/dev/null: is a file, must be a folder")]
+    [DataRow("/no/such/folder", "/no/such/folder: no such folder")]
+    public async Task Tokenize_NotAFolder_SaysWhy(string model, string message) =>
+        (await CommandLine.RunAsync("tokenize", "x", "--model", model)).AssertError(1, message);
+
+    [TestMethod]
     [DataRow("Once")]
     [DataRow("null")]
     [DataRow("[1]")]

@@ -11,9 +11,11 @@ internal static class TokenizerLoader
     /// <summary>Loads a folder's tokenizer: tokenizer.json where there is one, as Hugging Face does, else tokenizer.model.</summary>
     public static TextTokenizer LoadFolder(string folder)
     {
+        if (string.IsNullOrWhiteSpace(folder))
+            throw new CheckpointException("model", "the path is empty, must be a folder with tokenizer.json or tokenizer.model");
         string? file = new[] { "tokenizer.json", "tokenizer.model" }.Select(name => Path.Combine(folder, name)).FirstOrDefault(File.Exists);
         if (file is null)
-            throw new CheckpointException(folder, Directory.Exists(folder) ? "has neither tokenizer.json nor tokenizer.model" : "no such folder");
+            throw new CheckpointException(folder, Directory.Exists(folder) ? "has neither tokenizer.json nor tokenizer.model" : File.Exists(folder) ? "is a file, must be a folder" : "no such folder");
         string configFile = Path.Combine(folder, "tokenizer_config.json");
         TokenizerConfig config = File.Exists(configFile) ? ReadConfig(ReadBytes(configFile), configFile) : new TokenizerConfig();
         string templateFile = Path.Combine(folder, "chat_template.jinja");
