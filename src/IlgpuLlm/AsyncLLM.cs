@@ -26,7 +26,7 @@ public sealed partial class AsyncLLM : IAsyncDisposable
     private volatile bool _stopping;
     private volatile Exception? _failure;
 
-    private AsyncLLM(LoadedEngine engine, ILogger logger)
+    internal AsyncLLM(LoadedEngine engine, ILogger logger)
     {
         _engine = engine;
         _logger = logger;
@@ -59,7 +59,7 @@ public sealed partial class AsyncLLM : IAsyncDisposable
     /// <summary>Completes a prompt, output by output; what an output holds is up to <see cref="SamplingParams.OutputKind"/>.</summary>
     /// <param name="prompt">Text or tokens.</param>
     /// <param name="sampling">Null: <see cref="DefaultSamplingParams"/>.</param>
-    /// <param name="requestId">Names the request in outputs and logs; unique among those that run. Null: a number.</param>
+    /// <param name="requestId">Names the request in outputs and logs; unique among those that run. Null: one that begins with <c>auto-</c>.</param>
     /// <param name="cancellationToken">Aborts the request; its blocks are freed before the next step. So does leaving the loop early.</param>
     /// <exception cref="InvalidRequestException">The prompt or a parameter is not valid. Thrown by the first MoveNextAsync.</exception>
     /// <exception cref="EngineDeadException">The engine failed; no request can run any more.</exception>
@@ -70,7 +70,7 @@ public sealed partial class AsyncLLM : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(prompt);
         cancellationToken.ThrowIfCancellationRequested();
         double arrivalTime = OutputProcessor.Now;
-        var request = _engine.Inputs.Process(requestId ?? $"{Interlocked.Increment(ref _numRequests) - 1}", prompt, sampling);
+        var request = _engine.Inputs.Process(requestId ?? $"auto-{Interlocked.Increment(ref _numRequests) - 1}", prompt, sampling);
         var stream = new Stream(request, arrivalTime);
         Send(new Command(stream, Abort: false));
         try
@@ -125,7 +125,15 @@ public sealed partial class AsyncLLM : IAsyncDisposable
         _stopping = true;
         foreach (var stream in _streams.Values)
             stream.End(StoppedError());
-        _engine.Dispose();
+        try
+        {
+            _engine.Dispose();
+        }
+        catch (Exception e)
+        {
+            // A device that failed may fail again here; this is no reason to end the process or to let DisposeAsync wait for ever.
+            LogFailure(_logger, e);
+        }
         _stopped.SetResult();
         EndAll();
     }
@@ -147,8 +155,9 @@ public sealed partial class AsyncLLM : IAsyncDisposable
             stream.State = _engine.Add(stream.Request, stream.ArrivalTime);
             _streams.Add(stream.State, stream);
         }
-        catch (InvalidRequestException e)
+        catch (Exception e)
         {
+            // Its own failure, memory for a request of many sequences for instance, is no reason to end the others.
             stream.End(e);
         }
     }

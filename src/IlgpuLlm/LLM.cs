@@ -14,6 +14,7 @@ public sealed class LLM : IDisposable
 {
     private readonly LoadedEngine _engine;
     private long _numRequests;
+    private bool _disposed;
 
     /// <summary>Loads a model.</summary>
     /// <param name="options">The model, the device and the limits; null: the embedded demo model with defaults.</param>
@@ -50,6 +51,7 @@ public sealed class LLM : IDisposable
     /// <returns>One output a prompt, in order.</returns>
     /// <exception cref="InvalidRequestException">A prompt or parameter is not valid; nothing was run.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    /// <exception cref="ObjectDisposedException">The engine was disposed.</exception>
     public IReadOnlyList<RequestOutput> Generate(IEnumerable<Prompt> prompts, SamplingParams? sampling = null, IProgress<int>? progress = null,
         CancellationToken cancellationToken = default)
     {
@@ -63,6 +65,7 @@ public sealed class LLM : IDisposable
         CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(requests);
+        ObjectDisposedException.ThrowIf(_disposed, this);
         double now = OutputProcessor.Now;
         var processed = requests.Select(r => _engine.Inputs.Process($"{_numRequests++}", r.Prompt,
             (r.Sampling ?? DefaultSamplingParams) with { OutputKind = RequestOutputKind.FinalOnly })).ToList();
@@ -98,5 +101,11 @@ public sealed class LLM : IDisposable
         Generate([prompt], sampling, null, cancellationToken)[0];
 
     /// <summary>Frees the model and the device.</summary>
-    public void Dispose() => _engine.Dispose();
+    public void Dispose()
+    {
+        if (_disposed)
+            return;
+        _disposed = true;
+        _engine.Dispose();
+    }
 }

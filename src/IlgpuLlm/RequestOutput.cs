@@ -77,7 +77,7 @@ public sealed record RequestOutput
     /// <summary>The prompt's tokens, BOS included.</summary>
     public required IReadOnlyList<int> PromptTokenIds { get; init; }
 
-    /// <summary>The log-probabilities of the prompt's tokens from the second on, if asked for.</summary>
+    /// <summary>The log-probabilities of the prompt's tokens from the second on, if asked for; of a stream of deltas the first output has them.</summary>
     public IReadOnlyList<PositionLogprobs>? PromptLogprobs { get; init; }
 
     /// <summary>The completions, n of them.</summary>

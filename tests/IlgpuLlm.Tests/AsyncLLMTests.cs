@@ -1,4 +1,9 @@
 using System.Text;
+using IlgpuLlm.Engine;
+using IlgpuLlm.Execution;
+using IlgpuLlm.Inputs;
+using IlgpuLlm.Scheduling;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace IlgpuLlm.Tests;
 
@@ -108,6 +113,42 @@ public sealed class AsyncLLMTests
     }
 
     [TestMethod]
+    public async Task GenerateAsync_IdLikeANumber_DoesNotMeetTheEnginesOwn()
+    {
+        await using var llm = await AsyncLLM.CreateAsync(new EngineOptions { Device = "cpu" });
+        await using var first = llm.GenerateAsync("Once", Greedy with { MaxTokens = 900 }, "0").GetAsyncEnumerator();
+        Assert.IsTrue(await first.MoveNextAsync());
+        await using var second = llm.GenerateAsync("Once", Greedy).GetAsyncEnumerator();
+        Assert.IsTrue(await second.MoveNextAsync());
+    }
+
+    [TestMethod]
+    public async Task GenerateAsync_Deltas_BringPromptLogprobsOnce()
+    {
+        List<int> counts = [];
+        await foreach (var output in _llm.GenerateAsync("Once upon a time", Greedy with { PromptLogprobs = 1, OutputKind = RequestOutputKind.Delta }))
+            counts.Add(output.PromptLogprobs!.Count);
+        CollectionAssert.AreEqual(new[] { 4, 0 }, counts.Take(2).ToArray());
+        Assert.AreEqual(4, counts.Sum());
+    }
+
+    [TestMethod]
+    public async Task GenerateAsync_StepFails_EndsEveryRequestAndDisposes()
+    {
+        var info = LLM.Inspect(new EngineOptions { Device = "cpu" });
+        var core = new EngineCore(new Scheduler(new SchedulerConfig(64, 8, 100), new KvCacheManager(new BlockPool(100), info.Memory.BlockSize)), new BrokenRunner());
+        var inputs = new InputProcessor(new ModelLimits(info.Config.VocabSize, 100, 100, 1600), null, new SamplingParams(), null);
+        var llm = new AsyncLLM(new LoadedEngine(core, inputs, null, [2], new SamplingParams(), info), NullLogger.Instance);
+        for (int i = 0; i < 2; i++)
+        {
+            var error = await Assert.ThrowsExactlyAsync<EngineDeadException>(async () =>
+                await llm.GenerateAsync(Prompt.FromTokens([1, 2])).GetAsyncEnumerator().MoveNextAsync());
+            StringAssert.Contains(error.Message, "the device is gone");
+        }
+        await llm.DisposeAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(30));
+    }
+
+    [TestMethod]
     public async Task DisposeAsync_RequestsRunning_EndThemWithAnError()
     {
         var llm = await AsyncLLM.CreateAsync(new EngineOptions { Device = "cpu" });
@@ -134,6 +175,14 @@ public sealed class AsyncLLMTests
             text.Append(output.Outputs[0].Text);
         }
         return text.ToString();
+    }
+
+    /// <summary>A device that fails in a step, and again when it is disposed.</summary>
+    private sealed class BrokenRunner : IModelRunner
+    {
+        public ModelRunnerOutput Execute(SchedulerOutput scheduled) => throw new InvalidOperationException("the device is gone");
+
+        public void Dispose() => throw new InvalidOperationException("the device is still gone");
     }
 
     private static async Task AllBlocksFree()

@@ -123,14 +123,37 @@ public sealed class LLMTests
         Assert.AreEqual(_llm.Core.Scheduler.NumFreeBlocks, _llm.Info.Memory.NumBlocks);
     }
 
+    [TestMethod]
+    public void Generate_StopString_BlocksAreFreeWhenTheOutputComes()
+    {
+        string text = _llm.Generate("Once upon a time", Greedy).Outputs[0].Text;
+        var freeBlocks = new List<int>();
+        _llm.Generate([Prompt.FromText("Once upon a time")], Greedy with { Stop = [text.Substring(4, 3)] },
+            new Counter(freeBlocks, count: () => _llm.Core.Scheduler.NumFreeBlocks));
+        CollectionAssert.AreEqual(new[] { (int)_llm.Info.Memory.NumBlocks }, freeBlocks);
+    }
+
+    [TestMethod]
+    public void Generate_Disposed_SaysSo()
+    {
+        var llm = new LLM(new EngineOptions { Device = "cpu" });
+        llm.Dispose();
+        llm.Dispose();
+        StringAssert.Contains(Assert.ThrowsExactly<ObjectDisposedException>(() => llm.Generate("Once", Greedy)).ObjectName, nameof(LLM));
+    }
+
+    [TestMethod]
+    public void Generate_NullPrompt_IsNamed() =>
+        Assert.AreEqual("prompt", Assert.ThrowsExactly<ArgumentNullException>(() => _llm.Generate([Prompt.FromText("a"), (Prompt)null!], Greedy)).ParamName);
+
     private static void Refused(Prompt prompt, SamplingParams sampling, string message) =>
         StringAssert.StartsWith(Assert.ThrowsExactly<InvalidRequestException>(() => _llm.Generate(prompt, sampling)).Message, message);
 
-    private sealed class Counter(List<int> counts, CancellationTokenSource? cancelAtFirst = null) : IProgress<int>
+    private sealed class Counter(List<int> counts, CancellationTokenSource? cancelAtFirst = null, Func<int>? count = null) : IProgress<int>
     {
         public void Report(int value)
         {
-            counts.Add(value);
+            counts.Add(count?.Invoke() ?? value);
             cancelAtFirst?.Cancel();
         }
     }

@@ -10,6 +10,7 @@ internal sealed class LoadedEngine(EngineCore core, InputProcessor inputs, TextT
     : IDisposable
 {
     private readonly OutputProcessor _outputs = new(tokenizer);
+    private readonly Action<string> _abort = core.Scheduler.Abort;
 
     public EngineCore Core { get; } = core;
 
@@ -34,14 +35,14 @@ internal sealed class LoadedEngine(EngineCore core, InputProcessor inputs, TextT
                 Core.Scheduler.Add(new Request(sequence.RequestId, sequence.PromptTokenIds, sequence.Sampling, sequence.MaxTokens, sequence.Seed,
                     eosTokenIds, Info.Memory.BlockSize));
             }
+            return _outputs.Add(request, arrivalTime);
         }
-        catch (InvalidRequestException)
+        catch
         {
             for (int i = 0; i < added; i++)
                 Core.Scheduler.Abort(request.Sequences[i].RequestId);
             throw;
         }
-        return _outputs.Add(request, arrivalTime);
     }
 
     /// <summary>Ends a request and frees its blocks at once.</summary>
@@ -53,11 +54,7 @@ internal sealed class LoadedEngine(EngineCore core, InputProcessor inputs, TextT
     }
 
     /// <summary>Runs one step and hands out what it made.</summary>
-    public void Step(Action<RequestState, RequestOutput> emit)
-    {
-        foreach (string stopped in _outputs.Process(Core.Step(), emit))
-            Core.Scheduler.Abort(stopped);
-    }
+    public void Step(Action<RequestState, RequestOutput> emit) => _outputs.Process(Core.Step(), _abort, emit);
 
     public void Dispose() => Core.Dispose();
 }

@@ -23,6 +23,7 @@ internal sealed class InputProcessor
     /// <exception cref="InvalidRequestException">The prompt or a parameter is not valid for this model.</exception>
     public ProcessedRequest Process(string requestId, Prompt prompt, SamplingParams? sampling)
     {
+        ArgumentNullException.ThrowIfNull(prompt);
         sampling ??= _defaults;
         sampling.Validate();
         int[] tokens = Tokenize(prompt);

@@ -9,7 +9,6 @@ namespace IlgpuLlm.Outputs;
 internal sealed class OutputProcessor(TextTokenizer? tokenizer)
 {
     private readonly Dictionary<string, (RequestState Request, SequenceState Sequence)> _sequences = [];
-    private readonly List<string> _stopped = [];
 
     public static double Now => Stopwatch.GetTimestamp() / (double)Stopwatch.Frequency;
 
@@ -33,11 +32,10 @@ internal sealed class OutputProcessor(TextTokenizer? tokenizer)
 
     /// <summary>Takes over a step's outputs.</summary>
     /// <param name="outputs">What the core made.</param>
+    /// <param name="abort">Told which sequences a stop string ended: before the caller sees their last output, so that their blocks are free by then.</param>
     /// <param name="emit">Called for every output that a caller should see.</param>
-    /// <returns>Sequences that a stop string ended, for the core to abort. Valid until the next call.</returns>
-    public IReadOnlyList<string> Process(EngineCoreOutputs outputs, Action<RequestState, RequestOutput> emit)
+    public void Process(EngineCoreOutputs outputs, Action<string> abort, Action<RequestState, RequestOutput> emit)
     {
-        _stopped.Clear();
         double now = Now;
         for (int i = 0; i < outputs.Count; i++)
         {
@@ -50,13 +48,12 @@ internal sealed class OutputProcessor(TextTokenizer? tokenizer)
             if (output.Row.SampledTokenId < 0 && output.Row.Error is null)
                 continue;
             if (sequence.Append(output))
-                _stopped.Add(output.Request.Id);
+                abort(output.Request.Id);
             request.TokenArrived(now, output.Request.NumPreemptions);
             if (sequence.FinishReason is not null)
                 _sequences.Remove(output.Request.Id);
             if (request.OutputKind != RequestOutputKind.FinalOnly || request.Finished)
                 emit(request, request.Snapshot(sequence));
         }
-        return _stopped;
     }
 }

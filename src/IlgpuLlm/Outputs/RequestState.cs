@@ -12,6 +12,7 @@ internal sealed class RequestState
     private double _firstTokenTime;
     private double _lastTokenTime;
     private int _numPreemptions;
+    private int _numSentPromptLogprobs;
 
     public RequestState(ProcessedRequest request, TextTokenizer? tokenizer, double arrivalTime)
     {
@@ -52,12 +53,14 @@ internal sealed class RequestState
     public RequestOutput Snapshot(SequenceState changed)
     {
         bool delta = OutputKind == RequestOutputKind.Delta;
+        var promptLogprobs = delta ? _promptLogprobs?[_numSentPromptLogprobs..] : _promptLogprobs;
+        _numSentPromptLogprobs = _promptLogprobs?.Count ?? 0;
         return new RequestOutput
         {
             RequestId = RequestId,
             Prompt = _request.Prompt,
             PromptTokenIds = _request.PromptTokenIds,
-            PromptLogprobs = _promptLogprobs,
+            PromptLogprobs = promptLogprobs,
             Outputs = delta ? [changed.Snapshot(delta: true)] : Array.ConvertAll(Sequences, s => s.Snapshot(delta: false)),
             Finished = Finished,
             Metrics = new RequestMetrics(_arrivalTime, _firstTokenTime, _lastTokenTime, _numPreemptions),
