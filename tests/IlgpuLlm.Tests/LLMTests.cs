@@ -28,6 +28,11 @@ public sealed class LLMTests
     [TestMethod]
     public void Generate_NoParameters_UsesGenerationConfig()
     {
+        var options = new EngineOptions { Device = "cpu", Seed = 5, NumBlocksOverride = 64 };
+        using LLM implicitly = new(options), explicitly = new(options);
+        CollectionAssert.AreEqual(
+            explicitly.Generate("Once upon a time", new SamplingParams { Temperature = 0.8f, TopP = 0.95f }).Outputs[0].TokenIds.ToArray(),
+            implicitly.Generate("Once upon a time").Outputs[0].TokenIds.ToArray());
         Assert.AreEqual((0.8f, 0.95f), (_llm.DefaultSamplingParams.Temperature, _llm.DefaultSamplingParams.TopP));
         Assert.AreEqual(16, _llm.Generate("Once upon a time", _llm.DefaultSamplingParams with { IgnoreEos = true }).Outputs[0].TokenIds.Count);
     }

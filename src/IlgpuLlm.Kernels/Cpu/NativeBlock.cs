@@ -32,11 +32,20 @@ internal sealed unsafe class NativeBlock : IDisposable
             LinuxMemory.AdviseHugePages(Pointer, byteLength);
     }
 
+    /// <summary>Frees what nobody disposed: a model whose loading fails half-way leaves its weights behind.</summary>
+    ~NativeBlock() => Free();
+
     public byte* Pointer { get; private set; }
 
     public long ByteLength { get; }
 
     public void Dispose()
+    {
+        Free();
+        GC.SuppressFinalize(this);
+    }
+
+    private void Free()
     {
         NativeMemory.AlignedFree(Pointer);
         Pointer = null;

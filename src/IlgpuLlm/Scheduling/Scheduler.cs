@@ -180,7 +180,7 @@ internal sealed class Scheduler
 
     private void RemoveFinished()
     {
-        // In place and in order; List.RemoveAll would allocate a delegate only once, but this needs none.
+        // In place and in order: those that stay keep their places in the queue for blocks.
         int kept = 0;
         for (int i = 0; i < _running.Count; i++)
         {

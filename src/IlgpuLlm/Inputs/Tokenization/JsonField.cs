@@ -49,9 +49,17 @@ internal readonly struct JsonField
     {
         if (_element.ValueKind != JsonValueKind.Object)
             throw Unexpected("an object");
-        if (!_element.TryGetProperty(name, out JsonElement member) || member.ValueKind == JsonValueKind.Null)
-            return null;
-        return new JsonField(member, _file, Path, name);
+        try
+        {
+            if (!_element.TryGetProperty(name, out JsonElement member) || member.ValueKind == JsonValueKind.Null)
+                return null;
+            return new JsonField(member, _file, Path, name);
+        }
+        catch (InvalidOperationException e)
+        {
+            // It compares with other members' names too, and one of them has half a surrogate pair.
+            throw InvalidName(Path, e);
+        }
     }
 
     /// <summary>The string.</summary>
@@ -113,7 +121,7 @@ internal readonly struct JsonField
             }
             catch (InvalidOperationException e)
             {
-                throw new CheckpointException(_file, $"{path}: a member's name is not valid Unicode", e);
+                throw InvalidName(path, e);
             }
             yield return new(name, new JsonField(member.Value, _file, path, name));
         }
@@ -126,6 +134,9 @@ internal readonly struct JsonField
     public static string Show(string text) => text.Length <= 60 ? $"\"{text}\"" : $"\"{text.AsSpan(0, 60)}...\"";
 
     private string Path => _name is null ? $"{_parent}[{_index}]" : _parent.Length == 0 ? _name : $"{_parent}.{_name}";
+
+    private CheckpointException InvalidName(string path, Exception cause) =>
+        new(_file, $"{(path.Length == 0 ? "the object" : path)}: a member's name is not valid Unicode", cause);
 
     private CheckpointException Unexpected(string expected) => Error($"expected {expected}, found {Found()}");
 

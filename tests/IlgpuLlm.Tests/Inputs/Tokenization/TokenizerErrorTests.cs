@@ -65,6 +65,7 @@ public sealed class TokenizerErrorTests
     [DataRow("{}", "lacks \"model\"")]
     [DataRow("""{"model": {"type": "\ud800"}}""", "model.type: the string is not valid Unicode")]
     [DataRow("""{"model": {"type": "BPE", "vocab": {"\ud800": 1}}}""", "model.vocab: a member's name is not valid Unicode")]
+    [DataRow("""{"model": {"\ud800abcdefghijklmnopqrst": 1}}""", "model: a member's name is not valid Unicode")]
     public void Load_MalformedJson_ErrorSaysWhere(string text, string problem)
     {
         CheckpointException e = Assert.ThrowsExactly<CheckpointException>(() => TokenizerFiles.FromText(text));
@@ -77,6 +78,7 @@ public sealed class TokenizerErrorTests
     [DataRow("""{"bos_token": 7}""", "bos_token: expected a string, found 7")]
     [DataRow("""{"added_tokens_decoder": {"x": {"content": "y"}}}""", "added_tokens_decoder.x: the name must be a token id")]
     [DataRow("""{"added_tokens_decoder": {"9": {"content": "<s>"}}}""", "added token \"<s>\" has id 9, and 1 in the vocabulary")]
+    [DataRow("""{"\ud800abcdefghijklmnopqrst": 1}""", "the object: a member's name is not valid Unicode")]
     public void Load_BadConfig_ErrorNamesTheField(string config, string problem)
     {
         string tokenizer = SmallTokenizers.Fallback().ToJsonString();
