@@ -1,8 +1,8 @@
 namespace IlgpuLlm.Kernels;
 
 /// <summary>
-/// One device and the fused operations that a decoder-only transformer needs on it. Activations are F32. Operations are queued in order; results
-/// are visible to <see cref="Download"/>. Every operation checks its shapes and throws <see cref="ArgumentException"/> before it starts.
+/// One device and the fused operations that a decoder-only transformer needs on it. The residual stream and logits are F32; what layers pass on within
+/// themselves is of the <see cref="ActivationType"/>. Operations are queued in order; results are visible to <see cref="Download(DeviceBuffer, Span{float})"/>. Every operation checks its shapes and throws <see cref="ArgumentException"/> before it starts.
 /// </summary>
 /// <remarks>
 /// Each row of a result depends on that row's inputs alone, down to the last bit: neither the number of rows nor their order, the block size
@@ -10,6 +10,8 @@ namespace IlgpuLlm.Kernels;
 /// </remarks>
 public abstract class Backend : IDisposable
 {
+    private DeviceBuffer? _gateUp; // F32, [maxTokens, 2 * intermediate]
+
     /// <summary>How a user writes this device: <c>cpu</c>, <c>cuda:0</c>, <c>ilgpu-cpu</c>.</summary>
     public abstract string Device { get; }
 
@@ -33,21 +35,44 @@ public abstract class Backend : IDisposable
     /// <summary>The bytes that <see cref="CreateLinear"/> would allocate, padding included.</summary>
     public abstract long LinearByteLength(int outFeatures, int inFeatures, ElementType storage, bool hasBias);
 
-    /// <summary>The bytes that operations need beside their arguments, for batches of up to <paramref name="maxTokens"/> tokens, sequences of up to
-    /// <paramref name="maxSeqLen"/> and linear layers of up to <paramref name="maxInFeatures"/> inputs.</summary>
-    public abstract long WorkspaceByteLength(int maxTokens, AttentionShape shape, int maxSeqLen, int maxInFeatures);
+    /// <summary>
+    /// Allocates a model's matrix of gate and up projection, [2 * intermediate, hidden], as <see cref="LinearSiluMul"/> reads it. For LoadRows the gate
+    /// rows come first.
+    /// </summary>
+    /// <exception cref="DeviceOutOfMemoryException">The device has not that much.</exception>
+    public virtual LinearWeight CreateGateUp(ModelShape model, bool hasBias) =>
+        CreateLinear(checked(2 * model.IntermediateSize), model.HiddenSize, model.Weights, hasBias);
 
-    /// <summary>Allocates that workspace. Called once, before the first operation that needs it.</summary>
-    public abstract void ReserveWorkspace(int maxTokens, AttentionShape shape, int maxSeqLen, int maxInFeatures);
+    /// <summary>The type of normalised rows, queries, keys and values, attention outputs and MLP activations.</summary>
+    public virtual ElementType ActivationType(ModelShape model) => ElementType.F32;
+
+    /// <summary>The bytes that operations need beside their arguments.</summary>
+    public virtual long WorkspaceByteLength(WorkspaceShape shape) => GateUpLength(shape) * sizeof(float);
+
+    /// <summary>Allocates that workspace, in place of an earlier one. Called before the first operation that needs it.</summary>
+    public virtual void ReserveWorkspace(WorkspaceShape shape)
+    {
+        _gateUp?.Dispose();
+        _gateUp = GateUpLength(shape) is > 0 and var length ? Allocate(ElementType.F32, length) : null;
+    }
 
     /// <summary>Copies floats to the device.</summary>
     public abstract void Upload(ReadOnlySpan<float> source, DeviceBuffer destination);
+
+    /// <summary>Copies halves to the device.</summary>
+    public abstract void Upload(ReadOnlySpan<Half> source, DeviceBuffer destination);
 
     /// <summary>Copies integers to the device.</summary>
     public abstract void Upload(ReadOnlySpan<int> source, DeviceBuffer destination);
 
     /// <summary>Waits for the operations before it and copies floats from the device.</summary>
     public abstract void Download(DeviceBuffer source, Span<float> destination);
+
+    /// <summary>Waits for the operations before it and copies halves from the device.</summary>
+    public abstract void Download(DeviceBuffer source, Span<Half> destination);
+
+    /// <summary>Sets all elements to zero.</summary>
+    public abstract void Clear(DeviceBuffer buffer);
 
     /// <summary>Waits until every queued operation has ended.</summary>
     public abstract void Synchronize();
@@ -69,26 +94,50 @@ public abstract class Backend : IDisposable
     /// <summary>output[r] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight.</summary>
     /// <param name="x">F32, [numRows, width].</param>
     /// <param name="weight">F32, [width].</param>
-    /// <param name="output">F32, [numRows, width].</param>
+    /// <param name="output">F32 or the activation type, [numRows, width].</param>
     /// <param name="numRows">Rows.</param>
     /// <param name="epsilon">The config's rms_norm_eps.</param>
     public abstract void RmsNorm(DeviceBuffer x, DeviceBuffer weight, DeviceBuffer output, int numRows, float epsilon);
 
-    /// <summary>residual[r] += delta[r]; output[r] = RmsNorm(residual[r]).</summary>
-    /// <param name="residual">F32, [numRows, width]; updated.</param>
-    /// <param name="delta">F32, [numRows, width].</param>
-    /// <param name="weight">F32, [width].</param>
-    /// <param name="output">F32, [numRows, width].</param>
-    /// <param name="numRows">Rows.</param>
-    /// <param name="epsilon">The config's rms_norm_eps.</param>
-    public abstract void AddRmsNorm(DeviceBuffer residual, DeviceBuffer delta, DeviceBuffer weight, DeviceBuffer output, int numRows, float epsilon);
-
     /// <summary>output = input W^T + bias.</summary>
     /// <param name="weight">[outFeatures, inFeatures].</param>
-    /// <param name="input">F32, [numRows, inFeatures].</param>
-    /// <param name="output">F32, [numRows, outFeatures].</param>
+    /// <param name="input">F32 or the activation type, [numRows, inFeatures].</param>
+    /// <param name="output">F32 or the activation type, [numRows, outFeatures].</param>
     /// <param name="numRows">Rows.</param>
     public abstract void Linear(LinearWeight weight, DeviceBuffer input, DeviceBuffer output, int numRows);
+
+    /// <summary>residual += input W^T + bias.</summary>
+    /// <param name="weight">[outFeatures, inFeatures].</param>
+    /// <param name="input">F32 or the activation type, [numRows, inFeatures].</param>
+    /// <param name="residual">F32, [numRows, outFeatures]; updated.</param>
+    /// <param name="numRows">Rows.</param>
+    public abstract void LinearAdd(LinearWeight weight, DeviceBuffer input, DeviceBuffer residual, int numRows);
+
+    /// <summary>output = silu(gate) * up, where gate and up are the halves of input W^T + bias.</summary>
+    /// <param name="weight">[2 * intermediate, inFeatures], made by <see cref="CreateGateUp"/>.</param>
+    /// <param name="input">F32 or the activation type, [numRows, inFeatures].</param>
+    /// <param name="output">F32 or the activation type, [numRows, intermediate].</param>
+    /// <param name="numRows">Rows, at most the workspace's.</param>
+    public virtual void LinearSiluMul(LinearWeight weight, DeviceBuffer input, DeviceBuffer output, int numRows)
+    {
+        if (_gateUp is null || _gateUp.Length < (long)numRows * weight.OutFeatures)
+            throw new ArgumentException($"no workspace was reserved for {numRows} rows of {weight.OutFeatures}", nameof(numRows));
+        Linear(weight, input, _gateUp, numRows);
+        SiluMul(_gateUp, output, numRows, weight.OutFeatures / 2);
+    }
+
+    /// <summary><see cref="RotaryAndWriteKv"/>, then <see cref="PagedAttention"/>.</summary>
+    /// <param name="shape">The attention shape.</param>
+    /// <param name="qkv">F32 or the activation type, [numTokens, qkvWidth]; each row query, key, value. Undefined afterwards.</param>
+    /// <param name="rotary">The table that <see cref="BatchMetadata.RotaryRows"/> points into.</param>
+    /// <param name="cache">The layer's cache.</param>
+    /// <param name="batch">The batch.</param>
+    /// <param name="output">F32 or the activation type, [numTokens, queryWidth].</param>
+    public virtual void Attention(AttentionShape shape, DeviceBuffer qkv, RotaryTable rotary, KvCacheLayer cache, BatchMetadata batch, DeviceBuffer output)
+    {
+        RotaryAndWriteKv(shape, qkv, rotary, cache, batch);
+        PagedAttention(shape, qkv, cache, batch, output);
+    }
 
     /// <summary>
     /// Rotates the queries and keys of <paramref name="qkv"/> (rotate-half convention: element i pairs with i + headDim/2), queries in place, and
@@ -128,5 +177,8 @@ public abstract class Backend : IDisposable
     public abstract void GatherRows(DeviceBuffer source, DeviceBuffer indices, DeviceBuffer output, int numRows, int width);
 
     /// <summary>Frees the device. Buffers and weights are disposed before.</summary>
-    public abstract void Dispose();
+    public virtual void Dispose() => _gateUp?.Dispose();
+
+    /// <summary>The floats that <see cref="LinearSiluMul"/> keeps between its two steps; 0 for a backend that makes them in one.</summary>
+    protected virtual long GateUpLength(WorkspaceShape shape) => 2L * shape.MaxTokens * shape.Model.IntermediateSize;
 }

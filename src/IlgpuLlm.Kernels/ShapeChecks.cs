@@ -12,6 +12,10 @@ internal static class ShapeChecks
             throw new ArgumentException($"{name} holds {buffer.Length} elements; [{rows}, {width}] needs {rows * width}", name);
     }
 
+    /// <summary>A buffer of floats or halves with room for rows * width elements.</summary>
+    public static void Activations(DeviceBuffer buffer, long rows, long width, string name) =>
+        Buffer(buffer, buffer.Type == ElementType.F16 ? ElementType.F16 : ElementType.F32, rows, width, name);
+
     /// <summary>A count that is not negative.</summary>
     public static void Count(int value, string name)
     {

@@ -6,7 +6,7 @@ using IlgpuLlm.Kernels.Gpu;
 using IlgpuLlm.Kernels.Gpu.Ptx;
 using IlgpuLlm.PtxGate;
 
-(int Major, int Minor)[] architectures = [(8, 0), (9, 0)];
+(int Major, int Minor)[] architectures = [(8, 0), (8, 9), (9, 0)];
 string? folder = Option("--save"), filter = Option("--filter");
 var kernels = KernelCatalog.All.Where(k => filter is null || k.Name.Contains(filter, StringComparison.Ordinal)).ToArray();
 string root = FindRoot();

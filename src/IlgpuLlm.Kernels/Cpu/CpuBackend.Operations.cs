@@ -17,28 +17,27 @@ public sealed unsafe partial class CpuBackend
 
     /// <inheritdoc/>
     public override void RmsNorm(DeviceBuffer x, DeviceBuffer weight, DeviceBuffer output, int numRows, float epsilon)
-        => RunRmsNorm(x, nameof(x), null, weight, output, numRows, epsilon);
-
-    /// <inheritdoc/>
-    public override void AddRmsNorm(DeviceBuffer residual, DeviceBuffer delta, DeviceBuffer weight, DeviceBuffer output, int numRows, float epsilon)
     {
         ShapeChecks.Count(numRows, nameof(numRows));
-        ShapeChecks.Buffer(delta, ElementType.F32, numRows, weight.Length, nameof(delta));
-        RunRmsNorm(residual, nameof(residual), CpuBuffer.From(delta).Floats, weight, output, numRows, epsilon);
+        ShapeChecks.Buffer(weight, ElementType.F32, 1, weight.Length, nameof(weight));
+        ShapeChecks.Buffer(x, ElementType.F32, numRows, weight.Length, nameof(x));
+        ShapeChecks.Buffer(output, ElementType.F32, numRows, weight.Length, nameof(output));
+        _rmsNorm.X = CpuBuffer.From(x).Floats;
+        _rmsNorm.Weight = CpuBuffer.From(weight).Floats;
+        _rmsNorm.Output = CpuBuffer.From(output).Floats;
+        _rmsNorm.NumRows = numRows;
+        _rmsNorm.Width = checked((int)weight.Length);
+        _rmsNorm.Epsilon = epsilon;
+        Run(_rmsNorm, (long)numRows * weight.Length);
     }
 
     /// <inheritdoc/>
     public override void Linear(LinearWeight weight, DeviceBuffer input, DeviceBuffer output, int numRows)
-    {
-        ShapeChecks.Count(numRows, nameof(numRows));
-        ShapeChecks.Buffer(input, ElementType.F32, numRows, weight.InFeatures, nameof(input));
-        ShapeChecks.Buffer(output, ElementType.F32, numRows, weight.OutFeatures, nameof(output));
-        _linear.Weight = FromLinear(weight, nameof(weight));
-        _linear.Input = CpuBuffer.From(input).Floats;
-        _linear.Output = CpuBuffer.From(output).Floats;
-        _linear.NumRows = numRows;
-        Run(_linear, (long)numRows * weight.InFeatures * weight.OutFeatures);
-    }
+        => RunLinear(weight, input, output, nameof(output), numRows, accumulate: false);
+
+    /// <inheritdoc/>
+    public override void LinearAdd(LinearWeight weight, DeviceBuffer input, DeviceBuffer residual, int numRows)
+        => RunLinear(weight, input, residual, nameof(residual), numRows, accumulate: true);
 
     /// <inheritdoc/>
     public override void RotaryAndWriteKv(AttentionShape shape, DeviceBuffer qkv, RotaryTable rotary, KvCacheLayer cache, BatchMetadata batch)
@@ -114,20 +113,17 @@ public sealed unsafe partial class CpuBackend
         }
     }
 
-    private void RunRmsNorm(DeviceBuffer x, string nameOfX, float* delta, DeviceBuffer weight, DeviceBuffer output, int numRows, float epsilon)
+    private void RunLinear(LinearWeight weight, DeviceBuffer input, DeviceBuffer output, string nameOfOutput, int numRows, bool accumulate)
     {
         ShapeChecks.Count(numRows, nameof(numRows));
-        ShapeChecks.Buffer(weight, ElementType.F32, 1, weight.Length, nameof(weight));
-        ShapeChecks.Buffer(x, ElementType.F32, numRows, weight.Length, nameOfX);
-        ShapeChecks.Buffer(output, ElementType.F32, numRows, weight.Length, nameof(output));
-        _rmsNorm.X = CpuBuffer.From(x).Floats;
-        _rmsNorm.Delta = delta;
-        _rmsNorm.Weight = CpuBuffer.From(weight).Floats;
-        _rmsNorm.Output = CpuBuffer.From(output).Floats;
-        _rmsNorm.NumRows = numRows;
-        _rmsNorm.Width = checked((int)weight.Length);
-        _rmsNorm.Epsilon = epsilon;
-        Run(_rmsNorm, (long)numRows * weight.Length);
+        ShapeChecks.Buffer(input, ElementType.F32, numRows, weight.InFeatures, nameof(input));
+        ShapeChecks.Buffer(output, ElementType.F32, numRows, weight.OutFeatures, nameOfOutput);
+        _linear.Weight = FromLinear(weight, nameof(weight));
+        _linear.Input = CpuBuffer.From(input).Floats;
+        _linear.Output = CpuBuffer.From(output).Floats;
+        _linear.NumRows = numRows;
+        _linear.Accumulate = accumulate;
+        Run(_linear, (long)numRows * weight.InFeatures * weight.OutFeatures);
     }
 
     private static void CheckAttention(AttentionShape shape, DeviceBuffer qkv, KvCacheLayer cache, BatchMetadata batch)

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace IlgpuLlm.Kernels.Cpu;
 
 /// <summary>
@@ -73,16 +75,17 @@ public sealed unsafe partial class CpuBackend : Backend
         => CpuLinearWeight.ComputeByteLength(new PanelLayout(outFeatures, inFeatures, _kernels.PanelWidth), storage, hasBias);
 
     /// <inheritdoc/>
-    public override long WorkspaceByteLength(int maxTokens, AttentionShape shape, int maxSeqLen, int maxInFeatures)
-        => NumThreads * AttentionScratch.ComputeByteLength(shape);
+    public override long WorkspaceByteLength(WorkspaceShape shape)
+        => base.WorkspaceByteLength(shape) + NumThreads * AttentionScratch.ComputeByteLength(shape.Model.Attention);
 
     /// <inheritdoc/>
-    public override void ReserveWorkspace(int maxTokens, AttentionShape shape, int maxSeqLen, int maxInFeatures)
+    public override void ReserveWorkspace(WorkspaceShape shape)
     {
-        ShapeChecks.Attention(shape);
+        ShapeChecks.Attention(shape.Model.Attention);
+        base.ReserveWorkspace(shape);
         foreach (AttentionScratch scratch in _attention.Scratch)
             scratch.Dispose();
-        _attention.Scratch = [.. Enumerable.Range(0, NumThreads).Select(_ => new AttentionScratch(shape))];
+        _attention.Scratch = [.. Enumerable.Range(0, NumThreads).Select(_ => new AttentionScratch(shape.Model.Attention))];
     }
 
     /// <inheritdoc/>
@@ -90,6 +93,13 @@ public sealed unsafe partial class CpuBackend : Backend
     {
         ShapeChecks.Transfer(destination, ElementType.F32, source.Length, nameof(destination));
         source.CopyTo(new Span<float>(CpuBuffer.From(destination).Floats, source.Length));
+    }
+
+    /// <inheritdoc/>
+    public override void Upload(ReadOnlySpan<Half> source, DeviceBuffer destination)
+    {
+        ShapeChecks.Transfer(destination, ElementType.F16, source.Length, nameof(destination));
+        source.CopyTo(new Span<Half>(CpuBuffer.From(destination).Halves, source.Length));
     }
 
     /// <inheritdoc/>
@@ -106,6 +116,16 @@ public sealed unsafe partial class CpuBackend : Backend
         new ReadOnlySpan<float>(CpuBuffer.From(source).Floats, destination.Length).CopyTo(destination);
     }
 
+    /// <inheritdoc/>
+    public override void Download(DeviceBuffer source, Span<Half> destination)
+    {
+        ShapeChecks.Transfer(source, ElementType.F16, destination.Length, nameof(source));
+        new ReadOnlySpan<Half>(CpuBuffer.From(source).Halves, destination.Length).CopyTo(destination);
+    }
+
+    /// <inheritdoc/>
+    public override void Clear(DeviceBuffer buffer) => NativeMemory.Clear(CpuBuffer.From(buffer).Floats, (nuint)buffer.ByteLength);
+
     /// <summary>Does nothing: every operation has ended when it returns.</summary>
     public override void Synchronize()
     {
@@ -114,6 +134,7 @@ public sealed unsafe partial class CpuBackend : Backend
     /// <inheritdoc/>
     public override void Dispose()
     {
+        base.Dispose();
         _pool.Dispose();
         _linearScratch.Dispose();
         foreach (AttentionScratch scratch in _attention.Scratch)

@@ -33,6 +33,8 @@ public sealed unsafe class CpuBuffer : DeviceBuffer
 
     internal int* Ints => (int*)Pointer;
 
+    internal Half* Halves => (Half*)Pointer;
+
     /// <summary>The elements themselves, not a copy; valid until the buffer (or the one that it is a slice of) is disposed.</summary>
     /// <typeparam name="T">float for F32, int for I32, <see cref="Half"/> for F16.</typeparam>
     /// <exception cref="InvalidOperationException"><typeparamref name="T"/> is not the type of the elements.</exception>

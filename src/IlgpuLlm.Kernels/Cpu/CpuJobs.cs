@@ -7,12 +7,13 @@ internal sealed unsafe class LinearJob(CpuKernels kernels, NativeBlock scratch) 
     public float* Input;
     public float* Output;
     public int NumRows;
+    public bool Accumulate;
 
     public override void Execute(int part, int numParts)
     {
         (int first, int end) = Share(Weight.Layout.NumPanels, part, numParts);
         if (first < end)
-            kernels.Linear(Weight, Input, Output, NumRows, first, end, (float*)scratch.Pointer + (long)part * kernels.LinearScratchLength);
+            kernels.Linear(Weight, Input, Output, NumRows, Accumulate, first, end, (float*)scratch.Pointer + (long)part * kernels.LinearScratchLength);
     }
 }
 
@@ -36,11 +37,10 @@ internal sealed unsafe class EmbeddingJob : ParallelJob
     }
 }
 
-/// <summary>Rows of RmsNorm and AddRmsNorm.</summary>
+/// <summary>Rows of RmsNorm.</summary>
 internal sealed unsafe class RmsNormJob(CpuKernels kernels) : ParallelJob
 {
     public float* X;
-    public float* Delta;
     public float* Weight;
     public float* Output;
     public int NumRows;
@@ -53,7 +53,7 @@ internal sealed unsafe class RmsNormJob(CpuKernels kernels) : ParallelJob
         for (int r = first; r < end; r++)
         {
             long offset = (long)r * Width;
-            kernels.RmsNorm(X + offset, Delta is null ? null : Delta + offset, Weight, Output + offset, Width, Epsilon);
+            kernels.RmsNorm(X + offset, Weight, Output + offset, Width, Epsilon);
         }
     }
 }

@@ -27,11 +27,11 @@ internal abstract unsafe class CpuKernels
     /// <summary>Floats of scratch that <see cref="Linear"/> needs.</summary>
     public abstract int LinearScratchLength { get; }
 
-    /// <summary>Panels [firstPanel, endPanel) of output = input W^T + bias.</summary>
-    public abstract void Linear(CpuLinearWeight weight, float* input, float* output, int numRows, int firstPanel, int endPanel, float* scratch);
+    /// <summary>Panels [firstPanel, endPanel) of output = input W^T + bias, or of output += that.</summary>
+    public abstract void Linear(CpuLinearWeight weight, float* input, float* output, int numRows, bool accumulate, int firstPanel, int endPanel, float* scratch);
 
-    /// <summary>One row of RmsNorm; with a delta, residual = x is updated first.</summary>
-    public abstract void RmsNorm(float* x, float* delta, float* weight, float* output, int width, float epsilon);
+    /// <summary>One row of RmsNorm.</summary>
+    public abstract void RmsNorm(float* x, float* weight, float* output, int width, float epsilon);
 
     /// <summary>output = silu(gate) * up.</summary>
     public abstract void SiluMul(float* gate, float* up, float* output, int width);

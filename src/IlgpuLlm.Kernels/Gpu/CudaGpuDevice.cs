@@ -21,6 +21,9 @@ internal sealed class CudaGpuDevice : GpuDevice
     /// <summary>Whether the device multiplies halves by mma.sync with cp.async: sm_80 and later.</summary>
     public bool HasTensorCores => _accelerator.Architecture.Major >= 8;
 
+    /// <summary>Whether kernels may be launched before the ones in front of them have ended: sm_90 and later.</summary>
+    public bool HasDependentLaunch => _accelerator.Architecture.Major >= 9;
+
     private static CudaAPI Driver => CudaAPI.CurrentAPI;
 
     /// <summary>The devices that the driver shows; none where there is no driver.</summary>

@@ -3,13 +3,16 @@ using IlgpuLlm.Kernels.Interop;
 
 namespace IlgpuLlm.Kernels.Gpu;
 
-/// <summary>A CUDA graph of everything that was queued to a stream while it was recorded.</summary>
+/// <summary>
+/// A CUDA graph of everything that was queued to a stream while it was recorded. Where the device can, a kernel is launched before the one in front of
+/// it has ended: all kernels wait by themselves (<see cref="Ptx.PtxPatch"/>).
+/// </summary>
 internal sealed class CudaGraph : DeviceGraph
 {
     private readonly CudaStream _stream;
     private nint _executable;
 
-    public CudaGraph(CudaStream stream, Action operations)
+    public CudaGraph(CudaStream stream, bool launchesEarly, Action operations)
     {
         _stream = stream;
         CudaDriver.BeginCapture(stream.StreamPtr);
@@ -20,7 +23,7 @@ internal sealed class CudaGraph : DeviceGraph
         finally
         {
             // Also after an error: a stream that records is of no other use.
-            _executable = CudaDriver.EndCapture(stream.StreamPtr);
+            _executable = CudaDriver.EndCapture(stream.StreamPtr, launchesEarly);
         }
     }
 

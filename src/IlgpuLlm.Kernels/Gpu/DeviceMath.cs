@@ -5,6 +5,9 @@ namespace IlgpuLlm.Kernels.Gpu;
 /// <summary>Functions that must be accurate and the same on every accelerator.</summary>
 internal static class DeviceMath
 {
+    /// <summary>x / (1 + exp(-x)).</summary>
+    public static float Silu(float x) => x / (1f + Exp(-x));
+
     /// <summary>
     /// exp(x) within 2 ulp: 2^n e^r with |r| at most ln(2)/2 and the polynomial of Cephes' expf. PTX's own way, ex2.approx(x * log2(e)), is off by
     /// |x| times half an ulp from rounding the product: 40 ulp at x = -80. Below -87 the result is 0, above 88 infinite.

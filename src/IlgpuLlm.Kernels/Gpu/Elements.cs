@@ -1,3 +1,6 @@
+using ILGPU;
+using ILGPU.Runtime;
+using IlgpuLlm.Kernels.Gpu.Ptx;
 using Bits = ILGPU.Interop;
 
 namespace IlgpuLlm.Kernels.Gpu;
@@ -9,6 +12,9 @@ internal interface IElement<T>
     static abstract float Widen(T value);
 
     static abstract T Narrow(float value);
+
+    /// <summary>Stores four neighbours, aligned to their size.</summary>
+    static abstract void Store4(ArrayView<T> output, long element, Float4 values);
 }
 
 /// <summary>IEEE single precision.</summary>
@@ -17,6 +23,8 @@ internal readonly struct F32Element : IElement<float>
     public static float Widen(float value) => value;
 
     public static float Narrow(float value) => value;
+
+    public static void Store4(ArrayView<float> output, long element, Float4 values) => output.Cast<Float4>().AsAligned(16)[element / 4] = values;
 }
 
 /// <summary>
@@ -26,8 +34,13 @@ internal readonly struct F16Element : IElement<ushort>
 {
     public static float Widen(ushort bits) => Bits.IntAsFloat(bits);
 
-    /// <summary>Rounds to nearest even, as System.Half does; the same bits on every accelerator.</summary>
-    public static ushort Narrow(float value)
+    public static ushort Narrow(float value) => (ushort)PtxIntrinsics.PackHalves(value, 0f);
+
+    public static void Store4(ArrayView<ushort> output, long element, Float4 values) => output.Cast<UInt2>().AsAligned(8)[element / 4] =
+        new() { X = PtxIntrinsics.PackHalves(values.X, values.Y), Y = PtxIntrinsics.PackHalves(values.Z, values.W) };
+
+    /// <summary>Rounds to nearest even, as System.Half and CUDA do.</summary>
+    public static ushort Round(float value)
     {
         uint bits = Bits.FloatAsInt(value);
         uint sign = (bits >> 16) & 0x8000;

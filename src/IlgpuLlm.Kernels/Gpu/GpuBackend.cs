@@ -1,17 +1,23 @@
 using System.Runtime.InteropServices;
+using ILGPU.Runtime;
 using ILGPU.Runtime.Cuda;
 
 namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>
-/// Portable ILGPU kernels: the same C# on CUDA devices and on ILGPU's CPU accelerator. Arithmetic is IEEE single precision throughout (no TF32), also
-/// where weights or the cache are F16, with one exception: products of F16 weights with several rows run on tensor cores where there are some. Kernels are compiled when the backend is created; an operation allocates nothing.
+/// ILGPU kernels: the same C# on CUDA devices and on ILGPU's CPU accelerator, and beside it kernels of PTX instructions for tensor cores. F32 weights are
+/// multiplied in IEEE single precision (no TF32). F16 weights are multiplied with F16 activations where there are tensor cores and the model's sizes suit
+/// them (<see cref="ActivationType"/>), otherwise with F32 activations; sums are floats. An operation allocates nothing.
 /// </summary>
 public sealed class GpuBackend : Backend
 {
+    // 8 gate rows, their 8 up rows, and so on: a lane of a tensor-core product has both of an output.
+    private const int GateUpBlock = 8;
+
     private readonly GpuDevice _device;
     private readonly GatherRowsKernel _gatherRows;
     private readonly RmsNormKernel _rmsNorm;
+    private readonly GemvKernel _gemv;
     private readonly LinearKernel _linear;
     private readonly MmaLinearKernel? _mmaLinear;
     private readonly RotaryKernel _rotary;
@@ -24,8 +30,9 @@ public sealed class GpuBackend : Backend
         _device = device;
         _gatherRows = new(device);
         _rmsNorm = new(device);
+        _gemv = new(device);
         _linear = new(device);
-        _mmaLinear = device is CudaGpuDevice cuda && cuda.HasTensorCores ? new(cuda) : null;
+        _mmaLinear = device is CudaGpuDevice { HasTensorCores: true } cuda ? new(cuda) : null;
         _rotary = new(device);
         _attention = new(device);
         _siluMul = new(device);
@@ -70,11 +77,12 @@ public sealed class GpuBackend : Backend
         GpuLinearWeight.LengthInBytes(outFeatures, inFeatures, storage, hasBias);
 
     /// <inheritdoc/>
-    public override long WorkspaceByteLength(int maxTokens, AttentionShape shape, int maxSeqLen, int maxInFeatures) =>
-        _mmaLinear is null ? 0 : MmaLinearKernel.WorkspaceBytes(maxTokens, maxInFeatures);
+    public override LinearWeight CreateGateUp(ModelShape model, bool hasBias) => new GpuLinearWeight(
+        _device, _fillRandom, checked(2 * model.IntermediateSize), model.HiddenSize, model.Weights, hasBias,
+        ActivationType(model) == ElementType.F16 ? GateUpBlock : null);
 
     /// <inheritdoc/>
-    public override void ReserveWorkspace(int maxTokens, AttentionShape shape, int maxSeqLen, int maxInFeatures) => _mmaLinear?.Reserve(maxTokens, maxInFeatures);
+    public override ElementType ActivationType(ModelShape model) => ElementType.F32;
 
     /// <inheritdoc/>
     public override void Upload(ReadOnlySpan<float> source, DeviceBuffer destination) =>
@@ -85,12 +93,17 @@ public sealed class GpuBackend : Backend
         Upload(MemoryMarshal.AsBytes(source), ElementType.I32, source.Length, destination);
 
     /// <inheritdoc/>
-    public override void Download(DeviceBuffer source, Span<float> destination)
-    {
-        ShapeChecks.Transfer(source, ElementType.F32, destination.Length, nameof(source));
-        if (!destination.IsEmpty)
-            _device.CopyToHost(_device.Own(source).Address, MemoryMarshal.AsBytes(destination));
-    }
+    public override void Download(DeviceBuffer source, Span<float> destination) => Download(source, ElementType.F32, MemoryMarshal.AsBytes(destination), destination.Length);
+
+    /// <inheritdoc/>
+    public override void Upload(ReadOnlySpan<Half> source, DeviceBuffer destination) =>
+        Upload(MemoryMarshal.AsBytes(source), ElementType.F16, source.Length, destination);
+
+    /// <inheritdoc/>
+    public override void Download(DeviceBuffer source, Span<Half> destination) => Download(source, ElementType.F16, MemoryMarshal.AsBytes(destination), destination.Length);
+
+    /// <inheritdoc/>
+    public override void Clear(DeviceBuffer buffer) => _device.Own(buffer).View<byte>().MemSetToZero(_device.Stream);
 
     /// <inheritdoc/>
     public override void Synchronize() => _device.Stream.Synchronize();
@@ -100,7 +113,7 @@ public sealed class GpuBackend : Backend
 
     /// <inheritdoc/>
     public override DeviceGraph CaptureGraph(Action operations) =>
-        _device is CudaGpuDevice && _device.Stream is CudaStream stream ? new CudaGraph(stream, operations) : base.CaptureGraph(operations);
+        _device is CudaGpuDevice cuda && _device.Stream is CudaStream stream ? new CudaGraph(stream, cuda.HasDependentLaunch, operations) : base.CaptureGraph(operations);
 
     /// <inheritdoc/>
     public override void EmbeddingLookup(LinearWeight table, DeviceBuffer tokenIds, DeviceBuffer hidden, int numTokens) =>
@@ -111,20 +124,33 @@ public sealed class GpuBackend : Backend
         _rmsNorm.Launch(_device.Own(x), _device.Own(weight), _device.Own(output), numRows, epsilon);
 
     /// <inheritdoc/>
-    public override void AddRmsNorm(DeviceBuffer residual, DeviceBuffer delta, DeviceBuffer weight, DeviceBuffer output, int numRows, float epsilon) =>
-        _rmsNorm.LaunchAdd(_device.Own(residual), _device.Own(delta), _device.Own(weight), _device.Own(output), numRows, epsilon);
-
-    /// <inheritdoc/>
     public override void Linear(LinearWeight weight, DeviceBuffer input, DeviceBuffer output, int numRows)
     {
         var (matrix, x, y) = (Own(weight), _device.Own(input), _device.Own(output));
-        ShapeChecks.Count(numRows, nameof(numRows));
-        ShapeChecks.Buffer(x, ElementType.F32, numRows, matrix.InFeatures, nameof(input));
-        ShapeChecks.Buffer(y, ElementType.F32, numRows, matrix.OutFeatures, nameof(output));
-        if (_mmaLinear is { } mma && mma.Supports(matrix, numRows))
-            mma.Launch(matrix, x, y, numRows);
+        CheckLinear(matrix, x, numRows);
+        ShapeChecks.Activations(y, numRows, matrix.OutFeatures, nameof(output));
+        Launch(matrix, x, y, numRows, LinearOutput.Store);
+    }
+
+    /// <inheritdoc/>
+    public override void LinearAdd(LinearWeight weight, DeviceBuffer input, DeviceBuffer residual, int numRows)
+    {
+        var (matrix, x, y) = (Own(weight), _device.Own(input), _device.Own(residual));
+        CheckLinear(matrix, x, numRows);
+        ShapeChecks.Buffer(y, ElementType.F32, numRows, matrix.OutFeatures, nameof(residual));
+        Launch(matrix, x, y, numRows, LinearOutput.Add);
+    }
+
+    /// <inheritdoc/>
+    public override void LinearSiluMul(LinearWeight weight, DeviceBuffer input, DeviceBuffer output, int numRows)
+    {
+        var (matrix, x, y) = (Own(weight), _device.Own(input), _device.Own(output));
+        CheckLinear(matrix, x, numRows);
+        ShapeChecks.Activations(y, numRows, matrix.OutFeatures / 2, nameof(output));
+        if (GemvKernel.Supports(matrix, x, numRows) || x.Type == ElementType.F16)
+            Launch(matrix, x, y, numRows, LinearOutput.SiluMul);
         else
-            _linear.Launch(matrix, x, y, numRows);
+            base.LinearSiluMul(weight, input, output, numRows);
     }
 
     /// <inheritdoc/>
@@ -149,7 +175,7 @@ public sealed class GpuBackend : Backend
     /// <inheritdoc/>
     public override void Dispose()
     {
-        _mmaLinear?.Dispose();
+        base.Dispose();
         _device.Dispose();
     }
 
@@ -166,10 +192,37 @@ public sealed class GpuBackend : Backend
         }
     }
 
+    private static void CheckLinear(GpuLinearWeight weight, GpuBuffer input, int numRows)
+    {
+        ShapeChecks.Count(numRows, nameof(numRows));
+        ShapeChecks.Activations(input, numRows, weight.InFeatures, nameof(input));
+    }
+
+    private void Launch(GpuLinearWeight weight, GpuBuffer input, GpuBuffer output, int numRows, LinearOutput kind)
+    {
+        if (numRows == 0)
+            return;
+        if (GemvKernel.Supports(weight, input, numRows))
+            _gemv.Launch(weight, input, output, kind);
+        else if (_mmaLinear is not null && MmaLinearKernel.Supports(weight, input))
+            _mmaLinear.Launch(weight, input, output, numRows, kind);
+        else if (input.Type == ElementType.F32 && output.Type == ElementType.F32 && kind != LinearOutput.SiluMul)
+            _linear.Launch(weight, input, output, numRows, accumulate: kind == LinearOutput.Add);
+        else
+            throw new ArgumentException($"no kernel multiplies {input.Type} rows of {weight.InFeatures} by {weight.Storage} weights into {output.Type}", nameof(input));
+    }
+
     private GpuLinearWeight Own(LinearWeight weight) =>
         weight is GpuLinearWeight own && own.Matrix.Device == _device
             ? own
             : throw new ArgumentException($"the weight does not belong to {Device}", nameof(weight));
+
+    private void Download(DeviceBuffer source, ElementType type, Span<byte> bytes, int length)
+    {
+        ShapeChecks.Transfer(source, type, length, nameof(source));
+        if (length > 0)
+            _device.CopyToHost(_device.Own(source).Address, bytes);
+    }
 
     private void Upload(ReadOnlySpan<byte> bytes, ElementType type, int length, DeviceBuffer destination)
     {

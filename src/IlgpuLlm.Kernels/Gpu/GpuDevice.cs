@@ -100,7 +100,7 @@ internal abstract class GpuDevice : IDisposable
         ShapeChecks.Count(batch.NumTokens, nameof(batch.NumTokens));
         ShapeChecks.Attention(shape);
         ShapeChecks.Cache(cache, shape);
-        ShapeChecks.Buffer(qkv, ElementType.F32, batch.NumTokens, shape.QkvWidth, nameof(qkv));
+        ShapeChecks.Activations(qkv, batch.NumTokens, shape.QkvWidth, nameof(qkv));
     }
 
     /// <inheritdoc/>

@@ -2,17 +2,21 @@ using System.Runtime.InteropServices;
 
 namespace IlgpuLlm.Kernels.Gpu;
 
-/// <summary>A matrix in row-major order, as in a checkpoint: [outFeatures, inFeatures], and a bias of floats.</summary>
+/// <summary>
+/// A matrix in row-major order, as in a checkpoint: [outFeatures, inFeatures], and a bias of floats. Gate and up may lie in blocks of rows by turns, so
+/// that the lane of a tensor-core product that has a gate has its up as well.
+/// </summary>
 internal sealed class GpuLinearWeight : LinearWeight
 {
     private readonly GpuDevice _device;
     private readonly FillRandomKernel _fillRandom;
 
-    public GpuLinearWeight(GpuDevice device, FillRandomKernel fillRandom, int outFeatures, int inFeatures, ElementType storage, bool hasBias)
+    public GpuLinearWeight(GpuDevice device, FillRandomKernel fillRandom, int outFeatures, int inFeatures, ElementType storage, bool hasBias, int? upOffset = null)
         : base(outFeatures, inFeatures, storage, hasBias)
     {
         _device = device;
         _fillRandom = fillRandom;
+        UpOffset = upOffset ?? Math.Max(1, outFeatures / 2);
         Matrix = GpuBuffer.Allocate(device, storage, (long)outFeatures * inFeatures);
         if (hasBias)
             Bias = GpuBuffer.Allocate(device, ElementType.F32, outFeatures);
@@ -20,6 +24,9 @@ internal sealed class GpuLinearWeight : LinearWeight
 
     /// <summary>[outFeatures, inFeatures].</summary>
     public GpuBuffer Matrix { get; }
+
+    /// <summary>Of gate and up: the rows of a block, which is also how many rows after its gate row an up row lies.</summary>
+    public int UpOffset { get; }
 
     /// <summary>F32, [outFeatures].</summary>
     public GpuBuffer? Bias { get; }
@@ -36,9 +43,9 @@ internal sealed class GpuLinearWeight : LinearWeight
     {
         if (Bias is null)
             throw new ArgumentException("this weight has no bias", nameof(values));
-        var slice = (GpuBuffer)Bias.Slice(first, values.Length);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(first, OutFeatures - values.Length);
         if (!values.IsEmpty)
-            LoadElements(slice, 0, ElementType.F32, MemoryMarshal.AsBytes(values));
+            LoadElements(Bias, first, values.Length, 1, ElementType.F32, MemoryMarshal.AsBytes(values));
     }
 
     /// <inheritdoc/>
@@ -58,7 +65,25 @@ internal sealed class GpuLinearWeight : LinearWeight
 
     /// <inheritdoc/>
     protected override void LoadRowsCore(int firstRow, int numRows, ElementType sourceType, ReadOnlySpan<byte> source) =>
-        LoadElements(Matrix, (long)firstRow * InFeatures, sourceType, source);
+        LoadElements(Matrix, firstRow, numRows, InFeatures, sourceType, source);
+
+    /// <summary>Loads rows into the blocks that they belong to.</summary>
+    private void LoadElements(GpuBuffer target, int firstRow, int numRows, int width, ElementType sourceType, ReadOnlySpan<byte> source)
+    {
+        int half = OutFeatures / 2, rowBytes = width * sourceType.SizeInBytes();
+        if (UpOffset >= half)
+        {
+            LoadElements(target, (long)firstRow * width, sourceType, source);
+            return;
+        }
+        for (int row = firstRow, count; row < firstRow + numRows; row += count)
+        {
+            int inBlock = row % UpOffset;
+            count = Math.Min(UpOffset - inBlock, firstRow + numRows - row);
+            int block = row < half ? 2 * (row / UpOffset) : 2 * ((row - half) / UpOffset) + 1;
+            LoadElements(target, ((long)block * UpOffset + inBlock) * width, sourceType, source.Slice((row - firstRow) * rowBytes, count * rowBytes));
+        }
+    }
 
     /// <summary>Converts and copies stretch by stretch: beside the mapped source, a thread holds one staging buffer.</summary>
     private void LoadElements(GpuBuffer target, long first, ElementType sourceType, ReadOnlySpan<byte> source)

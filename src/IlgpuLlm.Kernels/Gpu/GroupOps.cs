@@ -15,30 +15,31 @@ internal static class GroupOps
             Group.Barrier();
     }
 
-    /// <summary>The sum of all lanes' values, for every lane, added in a fixed tree order.</summary>
+    /// <summary>The sum of all lanes' values, for every lane: a butterfly over each warp, then over the warps.</summary>
     /// <param name="value">This lane's value.</param>
-    /// <param name="scratch">Shared memory, an element a lane; may be used again after a barrier.</param>
+    /// <param name="scratch">Shared memory, an element a warp; may be used again after a barrier.</param>
     public static float Sum(float value, ArrayView<float> scratch)
     {
-        int lane = Group.IdxX;
-        scratch[lane] = value;
-        for (int half = Group.DimX / 2; half > 0; half /= 2)
-        {
-            Group.Barrier();
-            if (lane < half)
-                scratch[lane] += scratch[lane + half];
-        }
-        Barrier();
-        return scratch[0];
+        const int WarpSize = 32;
+        value = Butterfly(value, IntrinsicMath.Min(Group.DimX, WarpSize));
+        if (Group.DimX <= WarpSize)
+            return value;
+        int lane = Group.IdxX % WarpSize;
+        if (lane == 0)
+            scratch[Group.IdxX / WarpSize] = value;
+        Group.Barrier();
+        return Butterfly(lane < Group.DimX / WarpSize ? scratch[lane] : 0f, WarpSize);
     }
 
     /// <summary>
     /// The sum over the lanes of a row of Group.DimX lanes, which is one warp (or one lane), for every lane. A butterfly: both partners add the same
     /// two numbers, so all lanes get the same bits.
     /// </summary>
-    public static float WarpSum(float value)
+    public static float WarpSum(float value) => Butterfly(value, Group.DimX);
+
+    private static float Butterfly(float value, int lanes)
     {
-        for (int mask = Group.DimX / 2; mask > 0; mask /= 2)
+        for (int mask = lanes / 2; mask > 0; mask /= 2)
             value += Warp.ShuffleXor(value, mask);
         return value;
     }

@@ -10,6 +10,7 @@ internal static class KernelCatalog
     [
         .. GatherRowsKernel.Variants,
         .. RmsNormKernel.Variants,
+        .. GemvKernel.Variants,
         .. LinearKernel.Variants,
         .. MmaLinearKernel.Variants,
         .. RotaryKernel.Variants,

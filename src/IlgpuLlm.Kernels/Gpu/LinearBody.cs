@@ -3,7 +3,7 @@ using ILGPU;
 namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>
-/// output[t, n] = weight[n] . x[t] + bias[n]. A warp (Group.DimX lanes; one lane on ILGPU's CPU accelerator) makes one output feature of a tile of
+/// output[t, n] = weight[n] . x[t] + bias[n], or output[t, n] += that. A warp (Group.DimX lanes; one lane on ILGPU's CPU accelerator) makes one output feature of a tile of
 /// tokens; Group.DimY warps make neighbouring features. Lane l adds chunks l, l + DimX, ... of the row in order, then the lanes are added in a
 /// butterfly: the order depends on the row length alone.
 /// </summary>
@@ -18,7 +18,7 @@ internal static class LinearBody<TFormat, TStorage, TRaw, TChunk, TTile>
     public static int TileTokens => TTile.Tokens;
 
     internal static void Body(
-        ArrayView<TStorage> weight, ArrayView<float> bias, int hasBias, ArrayView<float> x, ArrayView<float> output, int numRows, int outFeatures, int inFeatures)
+        ArrayView<TStorage> weight, ArrayView<float> bias, int hasBias, int accumulate, ArrayView<float> x, ArrayView<float> output, int numRows, int outFeatures, int inFeatures)
     {
         // Tiles of one feature are neighbours in the grid, so that they find its weights in the L2 cache.
         int numTiles = (numRows + TTile.Tokens - 1) / TTile.Tokens;
@@ -32,21 +32,6 @@ internal static class LinearBody<TFormat, TStorage, TRaw, TChunk, TTile>
         int chunk = Group.IdxX;
         var tile = TTile.Create(token, numRows - 1, inFeatures);
 
-        // One token: four loads in flight a lane, or a 4096 x 4096 product waits for memory most of the time. More tokens have enough to do between
-        // loads, and unrolled they would take all 255 registers.
-        for (; TTile.Tokens == 1 && chunk + 3 * step < numChunks; chunk += 4 * step)
-        {
-            int k = chunk * TFormat.Width;
-            int next = step * TFormat.Width;
-            TRaw a = TFormat.Load(weight, row + k);
-            TRaw b = TFormat.Load(weight, row + k + next);
-            TRaw c = TFormat.Load(weight, row + k + 2 * next);
-            TRaw d = TFormat.Load(weight, row + k + 3 * next);
-            tile = TTile.Add<TFormat, TStorage, TRaw, TChunk>(tile, TFormat.Widen(a), x, k);
-            tile = TTile.Add<TFormat, TStorage, TRaw, TChunk>(tile, TFormat.Widen(b), x, k + next);
-            tile = TTile.Add<TFormat, TStorage, TRaw, TChunk>(tile, TFormat.Widen(c), x, k + 2 * next);
-            tile = TTile.Add<TFormat, TStorage, TRaw, TChunk>(tile, TFormat.Widen(d), x, k + 3 * next);
-        }
         for (; chunk < numChunks; chunk += step)
         {
             int k = chunk * TFormat.Width;
@@ -57,6 +42,6 @@ internal static class LinearBody<TFormat, TStorage, TRaw, TChunk, TTile>
 
         tile = TTile.Reduce(tile);
         if (Group.IdxX == 0)
-            TTile.Store(tile, output, token, numRows - 1, outFeatures, feature, hasBias != 0 ? bias[feature] : 0f);
+            TTile.Store(tile, output, token, numRows - 1, outFeatures, feature, hasBias != 0 ? bias[feature] : 0f, accumulate);
     }
 }

@@ -34,9 +34,10 @@ internal readonly struct MmaShape2x4 : IMmaShape
 /// 32 x WarpsN columns; 64 elements of k a stage come by cp.async while earlier stages are multiplied. Rows of 128 bytes are stored with their eight
 /// 16-byte chunks permuted by the row, so that ldmatrix meets no bank twice. Each output is one chain over k in steps of 16, whatever the tile.
 /// </summary>
-internal static class MmaLinearBody<TShape, TTile>
+internal static class MmaLinearBody<TShape, TTile, TOutput>
     where TShape : struct, IMmaShape
     where TTile : unmanaged, IMmaTile<TTile>
+    where TOutput : struct, IMmaOutput
 {
     private const int RowBytes = MmaLinearKernel.RowBytes;
     private const int LanesPerRow = RowBytes / 16;
@@ -88,7 +89,7 @@ internal static class MmaLinearBody<TShape, TTile>
             read = read + stageBytes == end ? 0 : read + stageBytes;
             write = write + stageBytes == end ? 0 : write + stageBytes;
         }
-        TTile.Store(tile, output, firstRow + warpM + (lane >> 2), firstColumn + warpN + (lane & 3) * 2);
+        TTile.Store<TOutput>(tile, output, firstRow + warpM + (lane >> 2), firstColumn + warpN + (lane & 3) * 2);
     }
 
     /// <summary>Starts the copies of a stage; beyond the last one an empty group, so that waiting counts the same. Rows outside repeat the last one.</summary>

@@ -1,4 +1,3 @@
-using ILGPU;
 using IlgpuLlm.Kernels.Gpu.Ptx;
 
 namespace IlgpuLlm.Kernels.Gpu;
@@ -23,30 +22,9 @@ internal interface IMmaTile<TSelf>
     /// <summary>Adds a [rows, 16] x b [16, 32]; <paramref name="a"/> is this lane's address for the first 16 rows, further ones follow it.</summary>
     static abstract TSelf Step(TSelf tile, uint a, UInt4 b01, UInt4 b23);
 
-    /// <summary>Writes the sums with their bias where row and column are inside.</summary>
-    static abstract void Store(TSelf tile, MmaOutput output, int row, int column);
-}
-
-/// <summary>Where a product goes.</summary>
-internal struct MmaOutput
-{
-    public ArrayView<float> Values;
-    public ArrayView<float> Bias;
-    public int HasBias;
-    public int NumRows;
-    public int NumColumns;
-
-    /// <summary>Writes two neighbours.</summary>
-    public static void StorePair(MmaOutput output, int row, int column, float first, float second)
-    {
-        if (row >= output.NumRows)
-            return;
-        long at = (long)row * output.NumColumns + column;
-        if (column < output.NumColumns)
-            output.Values[at] = first + (output.HasBias != 0 ? output.Bias[column] : 0f);
-        if (column + 1 < output.NumColumns)
-            output.Values[at + 1] = second + (output.HasBias != 0 ? output.Bias[column + 1] : 0f);
-    }
+    /// <summary>Hands the sums to the output; row and column are those of the lane's first pair.</summary>
+    static abstract void Store<TOutput>(TSelf tile, MmaOutput output, int row, int column)
+        where TOutput : struct, IMmaOutput;
 }
 
 /// <summary>16 rows.</summary>
@@ -71,19 +49,8 @@ internal struct MmaRows16 : IMmaTile<MmaRows16>
         };
     }
 
-    public static void Store(MmaRows16 tile, MmaOutput output, int row, int column)
-    {
-        StoreColumns8(tile._sums.A, output, row, column);
-        StoreColumns8(tile._sums.B, output, row, column + 8);
-        StoreColumns8(tile._sums.C, output, row, column + 16);
-        StoreColumns8(tile._sums.D, output, row, column + 24);
-    }
-
-    private static void StoreColumns8(Float4 sums, MmaOutput output, int row, int column)
-    {
-        MmaOutput.StorePair(output, row, column, sums.X, sums.Y);
-        MmaOutput.StorePair(output, row + 8, column, sums.Z, sums.W);
-    }
+    public static void Store<TOutput>(MmaRows16 tile, MmaOutput output, int row, int column)
+        where TOutput : struct, IMmaOutput => TOutput.Store(output, row, column, tile._sums);
 }
 
 /// <summary>Twice as many rows as <typeparamref name="T"/>.</summary>
@@ -100,9 +67,10 @@ internal struct MmaPair<T> : IMmaTile<MmaPair<T>>
         _second = T.Step(tile._second, a + (uint)(T.Rows * MmaLinearKernel.RowBytes), b01, b23),
     };
 
-    public static void Store(MmaPair<T> tile, MmaOutput output, int row, int column)
+    public static void Store<TOutput>(MmaPair<T> tile, MmaOutput output, int row, int column)
+        where TOutput : struct, IMmaOutput
     {
-        T.Store(tile._first, output, row, column);
-        T.Store(tile._second, output, row + T.Rows, column);
+        T.Store<TOutput>(tile._first, output, row, column);
+        T.Store<TOutput>(tile._second, output, row + T.Rows, column);
     }
 }

@@ -11,18 +11,21 @@ internal sealed class RotaryKernel(GpuDevice device)
 {
     private const int GroupSize = 32;
 
-    private static readonly GpuKernel F32 = GpuKernel.Of("rotary.f32", typeof(Kernel<F32Element, float>), GroupSize);
-    private static readonly GpuKernel F16 = GpuKernel.Of("rotary.f16", typeof(Kernel<F16Element, ushort>), GroupSize);
+    private static readonly GpuKernel F32 = GpuKernel.Of("rotary.f32", typeof(Kernel<F32Element, float, F32Element, float>), GroupSize);
+    private static readonly GpuKernel Mixed = GpuKernel.Of("rotary.f32xf16", typeof(Kernel<F32Element, float, F16Element, ushort>), GroupSize);
+    private static readonly GpuKernel F16 = GpuKernel.Of("rotary.f16", typeof(Kernel<F16Element, ushort, F16Element, ushort>), GroupSize);
 
-    private readonly Launcher<float> _float = device.Load<Launcher<float>>(F32);
-    private readonly Launcher<ushort> _half = device.Load<Launcher<ushort>>(F16);
+    private readonly Launcher<float, float> _float = device.Load<Launcher<float, float>>(F32);
+    private readonly Launcher<float, ushort> _mixed = device.Load<Launcher<float, ushort>>(Mixed);
+    private readonly Launcher<ushort, ushort> _half = device.Load<Launcher<ushort, ushort>>(F16);
 
-    private delegate void Launcher<T>(
-        AcceleratorStream stream, KernelConfig config, ArrayView<float> qkv, ArrayView<float> table, ArrayView<int> tableRows, ArrayView<int> slots,
+    private delegate void Launcher<TA, T>(
+        AcceleratorStream stream, KernelConfig config, ArrayView<TA> qkv, ArrayView<float> table, ArrayView<int> tableRows, ArrayView<int> slots,
         ArrayView<T> keys, ArrayView<T> values, HeadLayout layout)
+        where TA : unmanaged
         where T : unmanaged;
 
-    public static IReadOnlyList<GpuKernel> Variants => [F32, F16];
+    public static IReadOnlyList<GpuKernel> Variants => [F32, Mixed, F16];
 
     public void Launch(AttentionShape shape, GpuBuffer qkv, RotaryTable rotary, KvCacheLayer cache, BatchMetadata batch)
     {
@@ -41,17 +44,20 @@ internal sealed class RotaryKernel(GpuDevice device)
         var layout = new HeadLayout(shape, cache, batch);
         if (cache.Keys.Type == ElementType.F32)
             _float(device.Stream, config, qkv.View<float>(), table, rows, slots, keys.View<float>(), values.View<float>(), layout);
+        else if (qkv.Type == ElementType.F32)
+            _mixed(device.Stream, config, qkv.View<float>(), table, rows, slots, keys.View<ushort>(), values.View<ushort>(), layout);
         else
-            _half(device.Stream, config, qkv.View<float>(), table, rows, slots, keys.View<ushort>(), values.View<ushort>(), layout);
-
+            _half(device.Stream, config, qkv.View<ushort>(), table, rows, slots, keys.View<ushort>(), values.View<ushort>(), layout);
     }
 
-    internal static class Kernel<TElement, T>
+    internal static class Kernel<TActivation, TA, TElement, T>
+        where TActivation : struct, IElement<TA>
+        where TA : unmanaged
         where TElement : struct, IElement<T>
         where T : unmanaged
     {
         internal static void Body(
-            ArrayView<float> qkv, ArrayView<float> table, ArrayView<int> tableRows, ArrayView<int> slots, ArrayView<T> keys, ArrayView<T> values,
+            ArrayView<TA> qkv, ArrayView<float> table, ArrayView<int> tableRows, ArrayView<int> slots, ArrayView<T> keys, ArrayView<T> values,
             HeadLayout layout)
         {
             int headsInRow = layout.NumHeads + 2 * layout.NumKvHeads;
@@ -68,8 +74,8 @@ internal sealed class RotaryKernel(GpuDevice device)
 
             for (int i = Group.IdxX; i < half; i += Group.DimX)
             {
-                float a = qkv[from + i];
-                float b = qkv[from + half + i];
+                float a = TActivation.Widen(qkv[from + i]);
+                float b = TActivation.Widen(qkv[from + half + i]);
                 if (head >= layout.NumHeads + layout.NumKvHeads)
                 {
                     values[to + i] = TElement.Narrow(a);
@@ -82,8 +88,8 @@ internal sealed class RotaryKernel(GpuDevice device)
                 float second = b * cos + a * sin;
                 if (head < layout.NumHeads)
                 {
-                    qkv[from + i] = first;
-                    qkv[from + half + i] = second;
+                    qkv[from + i] = TActivation.Narrow(first);
+                    qkv[from + half + i] = TActivation.Narrow(second);
                 }
                 else
                 {

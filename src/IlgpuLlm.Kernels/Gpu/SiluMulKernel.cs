@@ -41,7 +41,7 @@ internal sealed class SiluMulKernel(GpuDevice device)
         for (int i = first + Group.IdxX; i < end; i += Group.DimX)
         {
             float x = gateUp[gate + i];
-            output[to + i] = x / (1f + DeviceMath.Exp(-x)) * gateUp[gate + width + i];
+            output[to + i] = DeviceMath.Silu(x) * gateUp[gate + width + i];
         }
     }
 }

@@ -28,8 +28,8 @@ internal interface ITokenTile<TSelf>
     /// <summary>Adds the sums of all lanes of a warp.</summary>
     static abstract TSelf Reduce(TSelf tile);
 
-    /// <summary>Writes sum + bias to output[token * stride + column] for each token that is in the batch.</summary>
-    static abstract void Store(TSelf tile, ArrayView<float> output, int token, int lastToken, int stride, int column, float bias);
+    /// <summary>Writes sum + bias to output[token * stride + column], or adds it there, for each token that is in the batch.</summary>
+    static abstract void Store(TSelf tile, ArrayView<float> output, int token, int lastToken, int stride, int column, float bias, int accumulate);
 }
 
 /// <summary>One token.</summary>
@@ -55,10 +55,13 @@ internal struct OneToken : ITokenTile<OneToken>
 
     public static OneToken Reduce(OneToken tile) => new() { _row = tile._row, _sum = GroupOps.WarpSum(tile._sum) };
 
-    public static void Store(OneToken tile, ArrayView<float> output, int token, int lastToken, int stride, int column, float bias)
+    public static void Store(OneToken tile, ArrayView<float> output, int token, int lastToken, int stride, int column, float bias, int accumulate)
     {
         if (token <= lastToken)
-            output[(long)token * stride + column] = tile._sum + bias;
+        {
+            long at = (long)token * stride + column;
+            output[at] = accumulate != 0 ? output[at] + (tile._sum + bias) : tile._sum + bias;
+        }
     }
 }
 
@@ -91,9 +94,9 @@ internal struct PairOf<T> : ITokenTile<PairOf<T>>
 
     public static PairOf<T> Reduce(PairOf<T> tile) => new() { _first = T.Reduce(tile._first), _second = T.Reduce(tile._second) };
 
-    public static void Store(PairOf<T> tile, ArrayView<float> output, int token, int lastToken, int stride, int column, float bias)
+    public static void Store(PairOf<T> tile, ArrayView<float> output, int token, int lastToken, int stride, int column, float bias, int accumulate)
     {
-        T.Store(tile._first, output, token, lastToken, stride, column, bias);
-        T.Store(tile._second, output, token + T.Tokens, lastToken, stride, column, bias);
+        T.Store(tile._first, output, token, lastToken, stride, column, bias, accumulate);
+        T.Store(tile._second, output, token + T.Tokens, lastToken, stride, column, bias, accumulate);
     }
 }

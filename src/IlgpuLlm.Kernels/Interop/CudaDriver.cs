@@ -8,17 +8,24 @@ internal static partial class CudaDriver
 {
     private const string Library = "cuda"; // CudaLibrary finds it
     private const int CaptureRelaxed = 2; // other threads may allocate meanwhile
+    private const int KernelNode = 0; // CU_GRAPH_NODE_TYPE_KERNEL
+    private const byte ProgrammaticPort = 1; // CU_GRAPH_KERNEL_NODE_PORT_PROGRAMMATIC
+    private const byte ProgrammaticDependency = 1; // CU_GRAPH_DEPENDENCY_TYPE_PROGRAMMATIC
     private const int MaxDynamicSharedSizeBytes = 8; // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 
     /// <summary>From here on, what is queued to the stream is recorded and not run.</summary>
     public static void BeginCapture(nint stream) => Check(cuStreamBeginCapture_v2(stream, CaptureRelaxed));
 
     /// <summary>Ends the recording and makes it ready to run.</summary>
-    public static nint EndCapture(nint stream)
+    /// <param name="stream">The stream.</param>
+    /// <param name="launchKernelsEarly">Whether a kernel may be launched before the kernel in front of it has ended: programmatic dependent launch.</param>
+    public static nint EndCapture(nint stream, bool launchKernelsEarly)
     {
         Check(cuStreamEndCapture(stream, out nint graph));
         try
         {
+            if (launchKernelsEarly)
+                MakeEdgesProgrammatic(graph);
             Check(cuGraphInstantiateWithFlags(out nint executable, graph, 0));
             return executable;
         }
@@ -26,6 +33,38 @@ internal static partial class CudaDriver
         {
             Check(cuGraphDestroy(graph));
         }
+    }
+
+    private static void MakeEdgesProgrammatic(nint graph)
+    {
+        nint count = 0;
+        try
+        {
+            Check(cuGraphGetEdges_v2(graph, null, null, null, ref count));
+        }
+        catch (EntryPointNotFoundException)
+        {
+            return; // a driver before CUDA 12.3
+        }
+        var (from, to, edges) = (new nint[count], new nint[count], new EdgeData[count]);
+        Check(cuGraphGetEdges_v2(graph, from, to, edges, ref count));
+        int numKernels = 0;
+        for (int i = 0; i < count; i++)
+        {
+            if (IsKernel(from[i]) && IsKernel(to[i]))
+                (from[numKernels], to[numKernels], edges[numKernels++]) = (from[i], to[i], edges[i]);
+        }
+        if (numKernels == 0)
+            return;
+        Check(cuGraphRemoveDependencies_v2(graph, from, to, edges, numKernels));
+        Array.Fill(edges, new EdgeData { FromPort = ProgrammaticPort, Type = ProgrammaticDependency });
+        Check(cuGraphAddDependencies_v2(graph, from, to, edges, numKernels));
+    }
+
+    private static bool IsKernel(nint node)
+    {
+        Check(cuGraphNodeGetType(node, out int type));
+        return type == KernelNode;
     }
 
     /// <summary>Queues a recorded graph.</summary>
@@ -59,4 +98,23 @@ internal static partial class CudaDriver
 
     [LibraryImport(Library)]
     private static partial int cuGraphExecDestroy(nint executable);
+
+    [LibraryImport(Library)]
+    private static partial int cuGraphNodeGetType(nint node, out int type);
+
+    [LibraryImport(Library)]
+    private static partial int cuGraphGetEdges_v2(nint graph, [Out] nint[]? from, [Out] nint[]? to, [Out] EdgeData[]? edges, ref nint count);
+
+    [LibraryImport(Library)]
+    private static partial int cuGraphRemoveDependencies_v2(nint graph, [In] nint[] from, [In] nint[] to, [In] EdgeData[] edges, nint count);
+
+    [LibraryImport(Library)]
+    private static partial int cuGraphAddDependencies_v2(nint graph, [In] nint[] from, [In] nint[] to, [In] EdgeData[] edges, nint count);
+
+    /// <summary>CUgraphEdgeData.</summary>
+    [StructLayout(LayoutKind.Sequential, Size = 8)]
+    private struct EdgeData
+    {
+        public byte FromPort, ToPort, Type;
+    }
 }

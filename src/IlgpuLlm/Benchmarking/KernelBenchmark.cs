@@ -32,63 +32,71 @@ public static class KernelBenchmark
             throw new InvalidOptionException("context-len", $"{contextLen} must be at least 1");
         var files = ModelFiles.Read(options);
         using var backend = BackendFactory.Create(options.Device, options.NumThreads);
-        var (config, attention) = (files.Config, LlamaModel.AttentionShapeOf(files.Config, files.Description));
-        backend.ReserveWorkspace(numRows, attention, contextLen, LlamaModel.MaxInFeatures(config));
+        var config = files.Config;
+        var shape = LlamaModel.ShapeOf(config, files.Description, files.DType);
+        var attention = shape.Attention;
+        backend.ReserveWorkspace(new WorkspaceShape(shape, numRows, numRows, contextLen));
         var results = new List<KernelResult>();
         foreach (var (name, outFeatures, inFeatures) in new[]
         {
-            ("qkv", attention.QkvWidth, config.HiddenSize), ("o", config.HiddenSize, attention.QueryWidth),
-            ("gate-up", 2 * config.IntermediateSize, config.HiddenSize), ("down", config.HiddenSize, config.IntermediateSize),
+            ("qkv", attention.QkvWidth, config.HiddenSize), ("o + residual", config.HiddenSize, attention.QueryWidth),
+            ("gate-up + silu", 2 * config.IntermediateSize, config.HiddenSize), ("down + residual", config.HiddenSize, config.IntermediateSize),
             ("lm-head", config.VocabSize, config.HiddenSize),
         })
-            results.Add(Linear(backend, name, outFeatures, inFeatures, files.DType, numRows));
-        results.AddRange(Rows(backend, config.HiddenSize, config.IntermediateSize, numRows));
-        results.AddRange(Attention(backend, attention, files.DType, numRows, contextLen, options.BlockSize));
+            results.Add(Linear(backend, shape, name, outFeatures, inFeatures, numRows));
+        results.Add(Norm(backend, shape, numRows));
+        results.AddRange(Attention(backend, shape, numRows, contextLen, options.BlockSize));
         return results;
     }
 
-    private static KernelResult Linear(Backend backend, string name, int outFeatures, int inFeatures, ElementType dtype, int numRows)
+    private static KernelResult Linear(Backend backend, ModelShape shape, string name, int outFeatures, int inFeatures, int numRows)
     {
+        var (dtype, activation) = (shape.Weights, backend.ActivationType(shape));
+        bool isGateUp = name.StartsWith("gate-up", StringComparison.Ordinal), isAdd = name.EndsWith("residual", StringComparison.Ordinal);
         // Several copies, so that no weight is still in a cache when its turn comes again.
         int numCopies = (int)Math.Clamp((512L << 20) / backend.LinearByteLength(outFeatures, inFeatures, dtype, false), 1, SeriesLength);
-        var weights = Enumerable.Range(0, numCopies).Select(_ => backend.CreateLinear(outFeatures, inFeatures, dtype, hasBias: false)).ToArray();
-        using var input = backend.Allocate(ElementType.F32, (long)numRows * inFeatures);
-        using var output = backend.Allocate(ElementType.F32, (long)numRows * outFeatures);
+        var weights = Enumerable.Range(0, numCopies).Select(_ => isGateUp
+            ? backend.CreateGateUp(shape, hasBias: false)
+            : backend.CreateLinear(outFeatures, inFeatures, dtype, hasBias: false)).ToArray();
+        using var input = Zeros(backend, activation, (long)numRows * inFeatures);
+        bool isWide = isAdd || name == "lm-head"; // the residual stream and logits
+        using var output = backend.Allocate(isWide ? ElementType.F32 : activation, (long)numRows * outFeatures);
         foreach (var weight in weights)
             weight.FillRandom(1, 0.03f);
-        backend.Upload(new float[(long)numRows * inFeatures], input);
-        double seconds = Time(backend, i => backend.Linear(weights[i % numCopies], input, output, numRows));
-        double bytes = weights[0].ByteLength + 4.0 * numRows * (inFeatures + outFeatures);
+        double seconds = Time(backend, i =>
+        {
+            if (isGateUp)
+                backend.LinearSiluMul(weights[i % numCopies], input, output, numRows);
+            else if (isAdd)
+                backend.LinearAdd(weights[i % numCopies], input, output, numRows);
+            else
+                backend.Linear(weights[i % numCopies], input, output, numRows);
+        });
+        double bytes = weights[0].ByteLength + (double)numRows * (inFeatures * activation.SizeInBytes() + outFeatures * output.Type.SizeInBytes());
         foreach (var weight in weights)
             weight.Dispose();
         return Result($"linear {name} {outFeatures}x{inFeatures}", numRows, seconds, bytes, 2.0 * numRows * outFeatures * inFeatures);
     }
 
-    private static IEnumerable<KernelResult> Rows(Backend backend, int hidden, int intermediate, int numRows)
+    private static KernelResult Norm(Backend backend, ModelShape shape, int numRows)
     {
-        using var x = backend.Allocate(ElementType.F32, (long)numRows * hidden);
-        using var delta = backend.Allocate(ElementType.F32, (long)numRows * hidden);
-        using var normed = backend.Allocate(ElementType.F32, (long)numRows * hidden);
-        using var weight = backend.Allocate(ElementType.F32, hidden);
-        using var gateUp = backend.Allocate(ElementType.F32, 2L * numRows * intermediate);
-        using var mlp = backend.Allocate(ElementType.F32, (long)numRows * intermediate);
-        foreach (var buffer in (DeviceBuffer[])[x, delta, weight, gateUp])
-            backend.Upload(new float[buffer.Length], buffer);
-        double norm = Time(backend, _ => backend.AddRmsNorm(x, delta, weight, normed, numRows, 1e-5f));
-        yield return Result($"add-rms-norm {hidden}", numRows, norm, 16.0 * numRows * hidden, 6.0 * numRows * hidden);
-        double silu = Time(backend, _ => backend.SiluMul(gateUp, mlp, numRows, intermediate));
-        yield return Result($"silu-mul {intermediate}", numRows, silu, 12.0 * numRows * intermediate, 5.0 * numRows * intermediate);
+        int hidden = shape.HiddenSize;
+        var activation = backend.ActivationType(shape);
+        using var x = Zeros(backend, ElementType.F32, (long)numRows * hidden);
+        using var normed = backend.Allocate(activation, (long)numRows * hidden);
+        using var weight = Zeros(backend, ElementType.F32, hidden);
+        double norm = Time(backend, _ => backend.RmsNorm(x, weight, normed, numRows, 1e-5f));
+        return Result($"rms-norm {hidden}", numRows, norm, (4.0 + activation.SizeInBytes()) * numRows * hidden, 4.0 * numRows * hidden);
     }
 
-    private static IEnumerable<KernelResult> Attention(Backend backend, AttentionShape shape, ElementType dtype, int numRows, int contextLen, int blockSize)
+    private static IEnumerable<KernelResult> Attention(Backend backend, ModelShape model, int numRows, int contextLen, int blockSize)
     {
+        var (shape, dtype, activation) = (model.Attention, model.Weights, backend.ActivationType(model));
         int blocksPerSeq = (contextLen + blockSize - 1) / blockSize;
         using var cache = new KvCache(backend, shape, dtype, numLayers: 1, numRows * blocksPerSeq, blockSize);
-        using var rotaryValues = backend.Allocate(ElementType.F32, (long)contextLen * shape.HeadDim);
-        using var qkv = backend.Allocate(ElementType.F32, (long)numRows * shape.QkvWidth);
-        using var output = backend.Allocate(ElementType.F32, (long)numRows * shape.QueryWidth);
-        foreach (var buffer in (DeviceBuffer[])[rotaryValues, qkv])
-            backend.Upload(new float[buffer.Length], buffer);
+        using var rotaryValues = Zeros(backend, ElementType.F32, (long)contextLen * shape.HeadDim);
+        using var qkv = Zeros(backend, activation, (long)numRows * shape.QkvWidth);
+        using var output = backend.Allocate(activation, (long)numRows * shape.QueryWidth);
         var rotary = new RotaryTable(rotaryValues, contextLen, shape.HeadDim);
         DeviceBuffer Ints(IEnumerable<int> values)
         {
@@ -117,14 +125,19 @@ public static class KernelBenchmark
             MaxSeqLen = contextLen,
         };
         var layer = cache.Layers[0];
-        double rotate = Time(backend, _ => backend.RotaryAndWriteKv(shape, qkv, rotary, layer, batch));
-        yield return Result("rotary and cache write", numRows, rotate, 8.0 * numRows * shape.QkvWidth, 6.0 * numRows * shape.QkvWidth);
-        double attend = Time(backend, _ => backend.PagedAttention(shape, qkv, layer, batch, output));
-        yield return Result($"attention {contextLen} tokens", numRows, attend, 2.0 * numRows * contextLen * shape.KvWidth * dtype.SizeInBytes(),
-            4.0 * numRows * contextLen * shape.QueryWidth);
+        double seconds = Time(backend, _ => backend.Attention(shape, qkv, rotary, layer, batch, output));
+        yield return Result($"rotary, cache write, attention {contextLen} tokens", numRows, seconds,
+            2.0 * numRows * contextLen * shape.KvWidth * dtype.SizeInBytes(), 4.0 * numRows * contextLen * shape.QueryWidth);
         foreach (var buffer in (DeviceBuffer[])[batch.TokenIds, batch.Positions, batch.RotaryRows, batch.SlotMapping, batch.TokenSequences,
             batch.QueryStartLoc, batch.SeqLens, batch.BlockTables, batch.LogitsIndices])
             buffer.Dispose();
+    }
+
+    private static DeviceBuffer Zeros(Backend backend, ElementType type, long length)
+    {
+        var buffer = backend.Allocate(type, length);
+        backend.Clear(buffer);
+        return buffer;
     }
 
     /// <summary>Seconds of one operation: the best average of some series, each recorded as one graph where the device has graphs.</summary>

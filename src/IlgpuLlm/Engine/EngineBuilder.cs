@@ -54,7 +54,7 @@ internal static partial class EngineBuilder
             var llama = new LlamaModel(backend, config, model.Description, model.DType, maxTokens, maxSeqs);
             using (var source = model.OpenWeights(options, DummyWeightsSeed))
                 llama.Load(source);
-            backend.ReserveWorkspace(maxTokens, llama.Attention, plan.MaxModelLen, LlamaModel.MaxInFeatures(config));
+            backend.ReserveWorkspace(new WorkspaceShape(llama.Shape, maxTokens, maxSeqs, plan.MaxModelLen));
             var cache = new KvCache(backend, llama.Attention, model.DType, config.NumHiddenLayers, checked((int)plan.NumBlocks), plan.BlockSize);
             var rotary = new RotaryTableBuilder(backend, new RotaryEmbedding(config), plan.MaxModelLen, maxTokens, config.HeadDim);
             var batch = new InputBatch(backend, maxTokens, maxSeqs, maxSeqs, plan.MaxModelLen, plan.BlockSize);

@@ -94,7 +94,7 @@ internal sealed class DecodeGraphs : IDisposable
         return new Bucket(size, _backend.CaptureGraph(() =>
         {
             model.Forward(batch, rotary, cache);
-            model.ComputeLogits(batch);
+            model.ComputeAllLogits(batch);
         }));
     }
 

@@ -54,16 +54,16 @@ internal static class MemoryPlanner
         }
 
         bool WorkspaceFits(EngineOptions smaller, int length) =>
-            WorkspaceBytes(backend, config, LlamaModel.AttentionShapeOf(config, description), smaller, length) <= plan.BudgetBytes - plan.WeightBytes;
+            WorkspaceBytes(backend, config, LlamaModel.ShapeOf(config, description, dtype), smaller, length) <= plan.BudgetBytes - plan.WeightBytes;
 
         MemoryPlan PlanFor(int length)
         {
-            var attention = LlamaModel.AttentionShapeOf(config, description);
+            var shape = LlamaModel.ShapeOf(config, description, dtype);
             var memory = backend.QueryMemory();
             long budget = backend.IsHostMemory ? memory.FreeBytes : (long)(memory.TotalBytes * options.GpuMemoryUtilization) - (memory.TotalBytes - memory.FreeBytes);
             long weights = WeightBytes(backend, config, description, dtype);
-            long workspace = WorkspaceBytes(backend, config, attention, options, length);
-            long blockBytes = KvCache.BlockByteLength(attention, dtype, config.NumHiddenLayers, options.BlockSize);
+            long workspace = WorkspaceBytes(backend, config, shape, options, length);
+            long blockBytes = KvCache.BlockByteLength(shape.Attention, dtype, config.NumHiddenLayers, options.BlockSize);
             long free = Math.Max(0, budget - weights - workspace);
             long mostUseful = (long)options.MaxNumSeqs * ((length + options.BlockSize - 1) / options.BlockSize);
             long automatic = backend.IsHostMemory ? Math.Min(CpuKvCacheLimit, free / 2) : free;
@@ -120,14 +120,14 @@ internal static class MemoryPlanner
         return (description.TieWordEmbeddings ? table : 2 * table) + layer * config.NumHiddenLayers + config.HiddenSize * sizeof(float);
     }
 
-    private static long WorkspaceBytes(Backend backend, ModelConfig config, AttentionShape attention, EngineOptions options, int maxModelLen)
+    private static long WorkspaceBytes(Backend backend, ModelConfig config, ModelShape shape, EngineOptions options, int maxModelLen)
     {
         int maxTokens = options.MaxNumBatchedTokens, maxSeqs = options.MaxNumSeqs;
-        return ActivationBuffers.ByteLength(config, attention, maxTokens, maxSeqs)
+        return ActivationBuffers.ByteLength(backend, shape, config.VocabSize, maxTokens, maxSeqs)
             + InputBatch.ByteLength(maxTokens, maxSeqs, maxSeqs, maxModelLen, options.BlockSize)
             + RotaryTableBuilder.ByteLength(new RotaryEmbedding(config), maxModelLen, maxTokens, config.HeadDim)
             + (backend.SupportsGraphs ? DecodeGraphs.ByteLength(Math.Min(maxSeqs, maxTokens), maxModelLen, options.BlockSize) : 0)
-            + backend.WorkspaceByteLength(maxTokens, attention, maxModelLen, LlamaModel.MaxInFeatures(config));
+            + backend.WorkspaceByteLength(new WorkspaceShape(shape, maxTokens, maxSeqs, maxModelLen));
     }
 
     /// <summary>The largest number from 1 to <paramref name="value"/> that fits, if smaller ones need less; 0 if none does.</summary>

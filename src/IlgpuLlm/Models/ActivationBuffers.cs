@@ -1,23 +1,20 @@
 using IlgpuLlm.Kernels;
-using IlgpuLlm.Loading;
 
 namespace IlgpuLlm.Models;
 
-/// <summary>The model's F32 activations for the largest batch, reused by every layer.</summary>
+/// <summary>The model's activations for the largest batch, reused by every layer. The residual stream and logits are F32.</summary>
 internal sealed class ActivationBuffers : IDisposable
 {
-    public ActivationBuffers(Backend backend, ModelConfig config, AttentionShape attention, int maxTokens, int maxLogits)
+    public ActivationBuffers(Backend backend, ModelShape shape, int vocabSize, int maxTokens, int maxLogits)
     {
-        DeviceBuffer Rows(long rows, int width) => backend.Allocate(ElementType.F32, rows * width);
-        Hidden = Rows(maxTokens, config.HiddenSize);
-        Normed = Rows(maxTokens, config.HiddenSize);
-        Delta = Rows(maxTokens, config.HiddenSize);
-        Qkv = Rows(maxTokens, attention.QkvWidth);
-        Attention = Rows(maxTokens, attention.QueryWidth);
-        GateUp = Rows(maxTokens, 2 * config.IntermediateSize);
-        Mlp = Rows(maxTokens, config.IntermediateSize);
-        Gathered = Rows(maxLogits, config.HiddenSize);
-        Logits = Rows(maxLogits, config.VocabSize);
+        var type = backend.ActivationType(shape);
+        Hidden = backend.Allocate(ElementType.F32, (long)maxTokens * shape.HiddenSize);
+        Normed = backend.Allocate(type, (long)maxTokens * shape.HiddenSize);
+        Qkv = backend.Allocate(type, (long)maxTokens * shape.Attention.QkvWidth);
+        Attention = backend.Allocate(type, (long)maxTokens * shape.Attention.QueryWidth);
+        Mlp = backend.Allocate(type, (long)maxTokens * shape.IntermediateSize);
+        Gathered = backend.Allocate(ElementType.F32, (long)maxLogits * shape.HiddenSize);
+        Logits = backend.Allocate(ElementType.F32, (long)maxLogits * vocabSize);
     }
 
     /// <summary>The residual stream: [maxTokens, hidden].</summary>
@@ -25,12 +22,8 @@ internal sealed class ActivationBuffers : IDisposable
 
     /// <summary>Its normalised form: [maxTokens, hidden].</summary>
     public DeviceBuffer Normed { get; }
-
-    /// <summary>What a block adds to the residual stream: [maxTokens, hidden].</summary>
-    public DeviceBuffer Delta { get; }
     public DeviceBuffer Qkv { get; }
     public DeviceBuffer Attention { get; }
-    public DeviceBuffer GateUp { get; }
     public DeviceBuffer Mlp { get; }
 
     /// <summary>The rows whose logits are wanted: [maxLogits, hidden].</summary>
@@ -38,17 +31,19 @@ internal sealed class ActivationBuffers : IDisposable
     public DeviceBuffer Logits { get; }
 
     /// <summary>The bytes that the constructor allocates.</summary>
-    public static long ByteLength(ModelConfig config, AttentionShape attention, int maxTokens, int maxLogits) =>
-        sizeof(float) * (maxTokens * (3L * config.HiddenSize + attention.QkvWidth + attention.QueryWidth + 3L * config.IntermediateSize)
-            + maxLogits * ((long)config.HiddenSize + config.VocabSize));
+    public static long ByteLength(Backend backend, ModelShape shape, int vocabSize, int maxTokens, int maxLogits)
+    {
+        var (attention, activation) = (shape.Attention, (long)backend.ActivationType(shape).SizeInBytes());
+        return maxTokens * (activation * (shape.HiddenSize + attention.QkvWidth + attention.QueryWidth + shape.IntermediateSize) + sizeof(float) * (long)shape.HiddenSize)
+            + maxLogits * sizeof(float) * ((long)shape.HiddenSize + vocabSize);
+    }
 
-    public void Deconstruct(out DeviceBuffer hidden, out DeviceBuffer normed, out DeviceBuffer qkv, out DeviceBuffer attention,
-        out DeviceBuffer gateUp, out DeviceBuffer mlp, out DeviceBuffer delta) =>
-        (hidden, normed, qkv, attention, gateUp, mlp, delta) = (Hidden, Normed, Qkv, Attention, GateUp, Mlp, Delta);
+    public void Deconstruct(out DeviceBuffer hidden, out DeviceBuffer normed, out DeviceBuffer qkv, out DeviceBuffer attention, out DeviceBuffer mlp) =>
+        (hidden, normed, qkv, attention, mlp) = (Hidden, Normed, Qkv, Attention, Mlp);
 
     public void Dispose()
     {
-        foreach (var buffer in (ReadOnlySpan<DeviceBuffer>)[Hidden, Normed, Delta, Qkv, Attention, GateUp, Mlp, Gathered, Logits])
+        foreach (var buffer in (ReadOnlySpan<DeviceBuffer>)[Hidden, Normed, Qkv, Attention, Mlp, Gathered, Logits])
             buffer.Dispose();
     }
 }

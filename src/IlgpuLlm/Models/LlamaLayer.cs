@@ -6,14 +6,14 @@ namespace IlgpuLlm.Models;
 /// <summary>One decoder layer's weights. Query, key and value are one matrix, and so are gate and up: one pass over the input each.</summary>
 internal sealed class LlamaLayer : IDisposable
 {
-    public LlamaLayer(Backend backend, ModelConfig config, ModelDescription description, ElementType dtype)
+    public LlamaLayer(Backend backend, ModelConfig config, ModelDescription description, ModelShape shape)
     {
-        int heads = config.NumAttentionHeads * config.HeadDim, kv = config.NumKeyValueHeads * config.HeadDim;
+        var (dtype, heads) = (shape.Weights, shape.Attention.QueryWidth);
         InputNorm = backend.Allocate(ElementType.F32, config.HiddenSize);
         PostAttentionNorm = backend.Allocate(ElementType.F32, config.HiddenSize);
-        QkvProjection = backend.CreateLinear(heads + 2 * kv, config.HiddenSize, dtype, description.QkvBias);
+        QkvProjection = backend.CreateLinear(shape.Attention.QkvWidth, config.HiddenSize, dtype, description.QkvBias);
         OutputProjection = backend.CreateLinear(config.HiddenSize, heads, dtype, description.OutputBias);
-        GateUpProjection = backend.CreateLinear(2 * config.IntermediateSize, config.HiddenSize, dtype, description.MlpBias);
+        GateUpProjection = backend.CreateGateUp(shape, description.MlpBias);
         DownProjection = backend.CreateLinear(config.HiddenSize, config.IntermediateSize, dtype, description.MlpBias);
     }
 

@@ -23,26 +23,29 @@ internal sealed class LlamaModel : IDisposable
         _backend = backend;
         _config = config;
         _description = description;
-        Attention = AttentionShapeOf(config, description);
+        Shape = ShapeOf(config, description, dtype);
         _embedding = backend.CreateLinear(config.VocabSize, config.HiddenSize, dtype, hasBias: false);
         _layers = new LlamaLayer[config.NumHiddenLayers];
         for (int i = 0; i < _layers.Length; i++)
-            _layers[i] = new LlamaLayer(backend, config, description, dtype);
+            _layers[i] = new LlamaLayer(backend, config, description, Shape);
         _finalNorm = backend.Allocate(ElementType.F32, config.HiddenSize);
         _output = description.TieWordEmbeddings ? _embedding : backend.CreateLinear(config.VocabSize, config.HiddenSize, dtype, hasBias: false);
-        _buffers = new ActivationBuffers(backend, config, Attention, maxTokens, maxLogits);
+        _buffers = new ActivationBuffers(backend, Shape, config.VocabSize, maxTokens, maxLogits);
     }
 
-    public AttentionShape Attention { get; }
+    public ModelShape Shape { get; }
 
-    /// <summary>F32, [maxLogits, vocabSize]: what <see cref="ComputeLogits"/> wrote.</summary>
+    public AttentionShape Attention => Shape.Attention;
+
+    /// <summary>F32, [maxLogits, vocabSize]: what <see cref="ComputeLogits(BatchMetadata)"/> wrote.</summary>
     public DeviceBuffer Logits => _buffers.Logits;
 
     public static AttentionShape AttentionShapeOf(ModelConfig config, ModelDescription description) => new(
         config.NumAttentionHeads, config.NumKeyValueHeads, config.HeadDim, description.SlidingWindow, 1 / MathF.Sqrt(config.HeadDim));
 
-    /// <summary>The most inputs of a linear layer.</summary>
-    public static int MaxInFeatures(ModelConfig config) => Math.Max(Math.Max(config.HiddenSize, config.IntermediateSize), config.NumAttentionHeads * config.HeadDim);
+    /// <summary>What decides how a backend runs this model.</summary>
+    public static ModelShape ShapeOf(ModelConfig config, ModelDescription description, ElementType dtype) =>
+        new(config.HiddenSize, config.IntermediateSize, AttentionShapeOf(config, description), dtype);
 
     /// <summary>The number of weights, biases and norms included; a shared table counts once.</summary>
     public static long CountParameters(ModelConfig config, ModelDescription description)
@@ -70,38 +73,35 @@ internal sealed class LlamaModel : IDisposable
         source.VerifyAllUsed(_description.TieWordEmbeddings ? ["*.rotary_emb.inv_freq", "lm_head.weight"] : ["*.rotary_emb.inv_freq"]);
     }
 
-    /// <summary>Runs the batch through all layers and leaves the normalised hidden states for <see cref="ComputeLogits"/>.</summary>
+    /// <summary>Runs the batch through all layers and leaves the residual stream for <see cref="ComputeLogits(BatchMetadata)"/>.</summary>
     public void Forward(BatchMetadata batch, RotaryTable rotary, KvCacheLayer[] cache)
     {
         int numTokens = batch.NumTokens;
         float epsilon = _config.RmsNormEps;
-        var (hidden, normed, qkv, attention, gateUp, mlp, delta) = _buffers;
+        var (hidden, normed, qkv, attention, mlp) = _buffers;
         _backend.EmbeddingLookup(_embedding, batch.TokenIds, hidden, numTokens); // [numTokens, hidden]
         for (int i = 0; i < _layers.Length; i++)
         {
             var layer = _layers[i];
-            if (i == 0)
-                _backend.RmsNorm(hidden, layer.InputNorm, normed, numTokens, epsilon);
-            else
-                _backend.AddRmsNorm(hidden, delta, layer.InputNorm, normed, numTokens, epsilon);
+            _backend.RmsNorm(hidden, layer.InputNorm, normed, numTokens, epsilon);
             _backend.Linear(layer.QkvProjection, normed, qkv, numTokens); // [numTokens, qkvWidth]
-            _backend.RotaryAndWriteKv(Attention, qkv, rotary, cache[i], batch);
-            _backend.PagedAttention(Attention, qkv, cache[i], batch, attention); // [numTokens, numHeads * headDim]
-            _backend.Linear(layer.OutputProjection, attention, delta, numTokens);
-            _backend.AddRmsNorm(hidden, delta, layer.PostAttentionNorm, normed, numTokens, epsilon);
-            _backend.Linear(layer.GateUpProjection, normed, gateUp, numTokens); // [numTokens, 2 * intermediate]
-            _backend.SiluMul(gateUp, mlp, numTokens, _config.IntermediateSize);
-            _backend.Linear(layer.DownProjection, mlp, delta, numTokens);
+            _backend.Attention(Attention, qkv, rotary, cache[i], batch, attention); // [numTokens, numHeads * headDim]
+            _backend.LinearAdd(layer.OutputProjection, attention, hidden, numTokens);
+            _backend.RmsNorm(hidden, layer.PostAttentionNorm, normed, numTokens, epsilon);
+            _backend.LinearSiluMul(layer.GateUpProjection, normed, mlp, numTokens); // [numTokens, intermediate]
+            _backend.LinearAdd(layer.DownProjection, mlp, hidden, numTokens);
         }
-        _backend.AddRmsNorm(hidden, delta, _finalNorm, normed, numTokens, epsilon);
     }
 
     /// <summary>Computes the logits of the rows named by <see cref="BatchMetadata.LogitsIndices"/>, at most maxLogits of them.</summary>
     public void ComputeLogits(BatchMetadata batch)
     {
-        _backend.GatherRows(_buffers.Normed, batch.LogitsIndices, _buffers.Gathered, batch.NumLogits, _config.HiddenSize);
-        _backend.Linear(_output, _buffers.Gathered, _buffers.Logits, batch.NumLogits);
+        _backend.GatherRows(_buffers.Hidden, batch.LogitsIndices, _buffers.Gathered, batch.NumLogits, _config.HiddenSize);
+        ComputeLogits(_buffers.Gathered, batch.NumLogits);
     }
+
+    /// <summary>Computes the logits of every row, in order.</summary>
+    public void ComputeAllLogits(BatchMetadata batch) => ComputeLogits(_buffers.Hidden, batch.NumTokens);
 
     public void Dispose()
     {
@@ -112,5 +112,11 @@ internal sealed class LlamaModel : IDisposable
             _output.Dispose();
         _finalNorm.Dispose();
         _embedding.Dispose();
+    }
+
+    private void ComputeLogits(DeviceBuffer hidden, int numRows)
+    {
+        _backend.RmsNorm(hidden, _finalNorm, _buffers.Normed, numRows, _config.RmsNormEps);
+        _backend.Linear(_output, _buffers.Normed, _buffers.Logits, numRows);
     }
 }

@@ -98,7 +98,7 @@ public sealed class CpuBackendThreadingTests
         public OneLayer(int numThreads, ElementType type)
         {
             _backend = new CpuBackend(numThreads);
-            _backend.ReserveWorkspace(Tokens, Shape, Tokens, 1);
+            _backend.ReserveWorkspace(new WorkspaceShape(new ModelShape(Hidden, Intermediate, Shape, type), Tokens, Tokens, Tokens));
             _table = _backend.CreateLinear(500, Hidden, type, hasBias: false);
             _table.FillRandom(1, 1);
             _down = _backend.CreateLinear(Hidden, Intermediate, type, hasBias: true);
@@ -138,7 +138,8 @@ public sealed class CpuBackendThreadingTests
             _backend.PagedAttention(Shape, _qkv, _cache, _batch, _attended);
             _backend.SiluMul(_gateUp, _mlp, Tokens, Intermediate);
             _backend.Linear(_down, _mlp, _delta, Tokens);
-            _backend.AddRmsNorm(_hidden, _delta, _normWeight, _normed, Tokens, 1e-5f);
+            _backend.LinearAdd(_down, _mlp, _hidden, Tokens);
+            _backend.RmsNorm(_hidden, _normWeight, _normed, Tokens, 1e-5f);
         }
 
         public IEnumerable<(string Name, float[] Values)> Results()

@@ -29,7 +29,7 @@ public sealed class KernelCatalogTests
     [TestMethod]
     public void Compile_NormKernel_PatchesTargetAndUniformBranches()
     {
-        string ptx = PtxKernels.Compile(KernelCatalog.All.Single(k => k.Name == "rms-norm"), 9, 0);
+        string ptx = PtxKernels.Compile(KernelCatalog.All.Single(k => k.Name == "rms-norm.f32"), 9, 0);
         Assert.Contains(".target sm_90\n", ptx);
         Assert.DoesNotContain(".uni", ptx);
         Assert.Contains("sqrt.rn.f32", ptx); // IEEE: neither approximate
@@ -40,5 +40,17 @@ public sealed class KernelCatalogTests
     public void Apply_UniformBranchesAndCalls_LoseTheMark() =>
         Assert.AreEqual(
             ".target sm_90a\n bra L_1; call f; ret; brx.idx %r1, T; shfl.sync.bfly.b32 x;",
-            PtxPatch.Apply(".target sm_80\n bra.uni L_1; call.uni f; ret.uni; brx.idx.uni %r1, T; shfl.sync.bfly.b32 x;", "sm_90a"));
+            PtxPatch.Apply(".target sm_80\n bra.uni L_1; call.uni f; ret.uni; brx.idx.uni %r1, T; shfl.sync.bfly.b32 x;", 90, "sm_90a"));
+
+    [TestMethod]
+    public void Apply_Dependencies_WaitAtTheEntryUnlessTheKernelDoesSoItself()
+    {
+        const string Plain = ".target sm_80\n.entry K(.param .u64 a)\n.maxntid 32\n{\n\tret;\n}", Own = ".target sm_80\n.entry K()\n{\n\tmov;\n\tgriddepcontrol.wait;\n}";
+        Assert.AreEqual(
+            ".target sm_90\n.entry K(.param .u64 a)\n.maxntid 32\n{\n\tgriddepcontrol.launch_dependents;\n\tgriddepcontrol.wait;\n\tret;\n}",
+            PtxPatch.Apply(Plain, 90, null));
+        Assert.AreEqual(Own.Replace("sm_80", "sm_90"), PtxPatch.Apply(Own, 90, null));
+        Assert.AreEqual(Plain, PtxPatch.Apply(Plain, 89, null));
+        Assert.DoesNotContain("griddepcontrol", PtxPatch.Apply(Own, 89, null));
+    }
 }

@@ -21,6 +21,10 @@ internal sealed class AttentionRun
     /// <summary>The steps; each says how many further tokens every sequence has in it. What is left over comes in one last step.</summary>
     public IReadOnlyList<int[]> Steps { get; init; } = [];
 
+    /// <summary>A workspace for attention alone.</summary>
+    public static WorkspaceShape Workspace(AttentionShape shape, int maxTokens, int maxSeqLen) =>
+        new(new ModelShape(shape.QueryWidth, 1, shape, ElementType.F32), maxTokens, maxTokens, maxSeqLen);
+
     private int Length(int sequence) => Sequences[sequence].Length / Shape.QkvWidth;
 
     /// <summary>Runs all steps on a fresh backend and returns each sequence's outputs: [length, queryWidth].</summary>
@@ -28,7 +32,7 @@ internal sealed class AttentionRun
     {
         int numSeqs = Sequences.Length, maxLength = Enumerable.Range(0, numSeqs).Max(Length), total = Enumerable.Range(0, numSeqs).Sum(Length);
         int maxBlocks = (maxLength + BlockSize - 1) / BlockSize, numBlocks = numSeqs * maxBlocks + 3;
-        backend.ReserveWorkspace(total, Shape, maxLength, 1);
+        backend.ReserveWorkspace(Workspace(Shape, total, maxLength));
 
         int[] order = [.. Enumerable.Range(0, numBlocks)];
         new Random(7).Shuffle(order);

@@ -30,7 +30,9 @@ public abstract partial class BackendContractTests
         Throws("EmbeddingLookup hidden", () => backend.EmbeddingLookup(weight, ints, small, 1));
         Throws("RmsNorm x", () => backend.RmsNorm(small, eight, big, 1, 1e-5f));
         Throws("RmsNorm output", () => backend.RmsNorm(big, eight, small, 1, 1e-5f));
-        Throws("AddRmsNorm delta", () => backend.AddRmsNorm(big, small, eight, big, 1, 1e-5f));
+        Throws("LinearAdd input", () => backend.LinearAdd(weight, small, big, 1));
+        Throws("LinearAdd residual", () => backend.LinearAdd(weight, big, small, 1));
+        Throws("LinearSiluMul without workspace", () => backend.LinearSiluMul(weight, big, big, 2));
         Throws("SiluMul gateUp", () => backend.SiluMul(small, big, 1, 4));
         Throws("SiluMul output", () => backend.SiluMul(big, small, 2, 4));
         Throws("SiluMul width", () => backend.SiluMul(big, big, 1, -4));
@@ -49,7 +51,7 @@ public abstract partial class BackendContractTests
     {
         using Backend backend = CreateBackend();
         var shape = new AttentionShape(4, 2, 8, 0, 1);
-        backend.ReserveWorkspace(4, shape, 16, 1);
+        backend.ReserveWorkspace(AttentionRun.Workspace(shape, 4, 16));
         using DeviceBuffer qkv = backend.Allocate(ElementType.F32, 2 * shape.QkvWidth), output = backend.Allocate(ElementType.F32, 2 * shape.QueryWidth);
         using DeviceBuffer slab = backend.Allocate(ElementType.F32, 3 * 4 * shape.KvWidth), table = backend.Allocate(ElementType.F32, 16 * 8);
         var cache = new KvCacheLayer(slab, slab, numBlocks: 3, blockSize: 4);

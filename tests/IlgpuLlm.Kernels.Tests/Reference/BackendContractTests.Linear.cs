@@ -48,6 +48,59 @@ public abstract partial class BackendContractTests
     [TestMethod]
     [DataRow(ElementType.F32)]
     [DataRow(ElementType.F16)]
+    public void LinearAdd_OddShapes_AddsTheProduct(ElementType storage)
+    {
+        using Backend backend = CreateBackend();
+        foreach ((int n, int k) in LinearShapes)
+        {
+            float[] w = TestTensors.RoundTo(storage, TestTensors.Random(n, n * k)), bias = TestTensors.Random(k, n);
+            using LinearWeight weight = backend.CreateLinear(w, bias, n, k, storage);
+            foreach (int rows in RowCounts)
+            {
+                float[] x = TestTensors.Random(rows, rows * k), r = TestTensors.Random(n + 1, rows * n);
+                using DeviceBuffer input = backend.Upload(x), residual = backend.Upload(r);
+                backend.LinearAdd(weight, input, residual, rows);
+                double[] expected = [.. ReferenceKernels.Linear(w, bias, x, rows, n, k).Zip(r, (a, b) => a + b)];
+                TestTensors.AssertClose(expected, backend.Download(residual), Tolerance, 1e-6, $"{rows} rows of [{n}, {k}]");
+            }
+        }
+    }
+
+    [TestMethod]
+    [DataRow(ElementType.F32)]
+    [DataRow(ElementType.F16)]
+    public void LinearSiluMul_OddShapes_MatchesReferenceAndAnyNumberOfRows(ElementType storage)
+    {
+        using Backend backend = CreateBackend();
+        foreach ((int n, int k) in LinearShapes)
+        {
+            float[] w = TestTensors.RoundTo(storage, TestTensors.Random(n, 2 * n * k)), bias = TestTensors.Random(k, 2 * n);
+            int most = RowCounts[^1];
+            var model = new ModelShape(k, n, new AttentionShape(1, 1, 6, 0, 1), storage); // heads that no fast kernel takes: floats throughout
+            backend.ReserveWorkspace(new WorkspaceShape(model, most, most, 1));
+            using LinearWeight weight = backend.CreateGateUp(model, hasBias: true);
+            weight.LoadRows(0, n, ElementType.F32, TestTensors.Encode(ElementType.F32, w[..(n * k)]));
+            weight.LoadRows(n, n, ElementType.F32, TestTensors.Encode(ElementType.F32, w[(n * k)..]));
+            weight.LoadBias(0, bias);
+            float[] x = TestTensors.Random(most, most * k);
+            float[] all = Run(x, most);
+            double[] gateUp = ReferenceKernels.Linear(w, bias, x, most, 2 * n, k);
+            TestTensors.AssertClose(ReferenceKernels.SiluMul([.. gateUp.Select(v => (float)v)], most, n), all, 4 * Tolerance, 2e-5, $"[2 x {n}, {k}]");
+            foreach (int rows in RowCounts)
+                TestTensors.AssertSameBits(all.AsSpan((most - rows) * n), Run(x[((most - rows) * k)..], rows), $"{rows} rows of [2 x {n}, {k}]");
+
+            float[] Run(float[] values, int rows)
+            {
+                using DeviceBuffer input = backend.Upload(values), output = backend.Allocate(ElementType.F32, rows * n);
+                backend.LinearSiluMul(weight, input, output, rows);
+                return backend.Download(output);
+            }
+        }
+    }
+
+    [TestMethod]
+    [DataRow(ElementType.F32)]
+    [DataRow(ElementType.F16)]
     public void LoadRows_PiecesFromThreads_SameAsAtOnce(ElementType storage)
     {
         using Backend backend = CreateBackend();

@@ -28,7 +28,7 @@ internal sealed class ModelProbe : IDisposable
         _model = new LlamaModel(_backend, Config, files.Description, files.DType, maxTokens, maxTokens);
         using (var source = files.OpenWeights(options, 0))
             _model.Load(source);
-        _backend.ReserveWorkspace(maxTokens, _model.Attention, maxTokens, LlamaModel.MaxInFeatures(Config));
+        _backend.ReserveWorkspace(new WorkspaceShape(_model.Shape, maxTokens, 1, maxTokens));
         _cache = new KvCache(_backend, _model.Attention, files.DType, Config.NumHiddenLayers, maxTokens / BlockSize + 1, BlockSize);
         _rotary = new RotaryTableBuilder(_backend, new RotaryEmbedding(Config), maxTokens, maxTokens, Config.HeadDim);
         _batch = new InputBatch(_backend, maxTokens, 1, maxTokens, maxTokens, BlockSize);

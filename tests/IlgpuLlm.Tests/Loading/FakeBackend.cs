@@ -25,9 +25,13 @@ internal sealed class FakeBackend : Backend
 
     public override long LinearByteLength(int outFeatures, int inFeatures, ElementType storage, bool hasBias) => sizeof(float) * (long)outFeatures * inFeatures;
 
-    public override long WorkspaceByteLength(int maxTokens, AttentionShape shape, int maxSeqLen, int maxInFeatures) => 0;
+    public override long WorkspaceByteLength(WorkspaceShape shape) => 0;
 
-    public override void ReserveWorkspace(int maxTokens, AttentionShape shape, int maxSeqLen, int maxInFeatures) => throw new NotSupportedException();
+    public override void Upload(ReadOnlySpan<Half> source, DeviceBuffer destination) => throw new NotSupportedException();
+
+    public override void Download(DeviceBuffer source, Span<Half> destination) => throw new NotSupportedException();
+
+    public override void Clear(DeviceBuffer buffer) => throw new NotSupportedException();
 
     public override void Upload(ReadOnlySpan<int> source, DeviceBuffer destination) => throw new NotSupportedException();
 
@@ -37,10 +41,9 @@ internal sealed class FakeBackend : Backend
 
     public override void RmsNorm(DeviceBuffer x, DeviceBuffer weight, DeviceBuffer output, int numRows, float epsilon) => throw new NotSupportedException();
 
-    public override void AddRmsNorm(DeviceBuffer residual, DeviceBuffer delta, DeviceBuffer weight, DeviceBuffer output, int numRows, float epsilon) =>
-        throw new NotSupportedException();
-
     public override void Linear(LinearWeight weight, DeviceBuffer input, DeviceBuffer output, int numRows) => throw new NotSupportedException();
+
+    public override void LinearAdd(LinearWeight weight, DeviceBuffer input, DeviceBuffer residual, int numRows) => throw new NotSupportedException();
 
     public override void RotaryAndWriteKv(AttentionShape shape, DeviceBuffer qkv, RotaryTable rotary, KvCacheLayer cache, BatchMetadata batch) =>
         throw new NotSupportedException();
@@ -51,10 +54,6 @@ internal sealed class FakeBackend : Backend
     public override void SiluMul(DeviceBuffer gateUp, DeviceBuffer output, int numRows, int width) => throw new NotSupportedException();
 
     public override void GatherRows(DeviceBuffer source, DeviceBuffer indices, DeviceBuffer output, int numRows, int width) => throw new NotSupportedException();
-
-    public override void Dispose()
-    {
-    }
 
     private sealed class Buffer(float[] values) : DeviceBuffer(ElementType.F32, values.Length)
     {

@@ -7,7 +7,7 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec>
 {
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public override void RmsNorm(float* x, float* delta, float* weight, float* output, int width, float epsilon)
+    public override void RmsNorm(float* x, float* weight, float* output, int width, float epsilon)
     {
         int vectorEnd = width - width % TSimd.Count;
         // Two chains of sums; the tail is added behind them.
@@ -16,19 +16,10 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec>
         for (int i = 0; i < vectorEnd; i += TSimd.Count)
         {
             TVec value = TSimd.Load(x + i);
-            if (delta is not null)
-            {
-                value = TSimd.Add(value, TSimd.Load(delta + i));
-                TSimd.Store(value, x + i);
-            }
             (even, odd) = (odd, TSimd.MulAdd(value, value, even));
         }
         for (int i = vectorEnd; i < width; i++)
-        {
-            if (delta is not null)
-                x[i] += delta[i];
             tail += x[i] * x[i];
-        }
         float scale = 1 / MathF.Sqrt((TSimd.Sum(TSimd.Add(even, odd)) + tail) / width + epsilon);
         TVec scales = TSimd.Broadcast(scale);
         for (int i = 0; i < vectorEnd; i += TSimd.Count)

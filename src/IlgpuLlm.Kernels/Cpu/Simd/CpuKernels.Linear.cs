@@ -23,7 +23,7 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec> : CpuKernels
     public override int LinearScratchLength => PackedLength + WidenedLength + EdgeLength;
 
     /// <inheritdoc/>
-    public override void Linear(CpuLinearWeight weight, float* input, float* output, int numRows, int firstPanel, int endPanel, float* scratch)
+    public override void Linear(CpuLinearWeight weight, float* input, float* output, int numRows, bool accumulate, int firstPanel, int endPanel, float* scratch)
     {
         PanelLayout layout = weight.Layout;
         int inFeatures = layout.InFeatures, outFeatures = layout.OutFeatures;
@@ -37,7 +37,7 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec> : CpuKernels
                 int depth = layout.Depth(block);
                 PackRows(input + (nint)row * inFeatures + block * PanelLayout.BlockDepth, inFeatures, rows, depth, scratch);
                 for (int panel = firstPanel; panel < endPanel; panel++)
-                    MultiplyPanel(weight, block, panel, depth, scratch, rows, c, widened, edge);
+                    MultiplyPanel(weight, block, panel, depth, scratch, rows, c, overwrite: block == 0 && !accumulate, widened, edge);
             }
             if (weight.Bias is not null)
                 AddBias(weight, c, rows, firstPanel * PanelWidth, Math.Min(endPanel * PanelWidth, outFeatures));
@@ -45,12 +45,12 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec> : CpuKernels
     }
 
     /// <summary>One block of one panel times all packed rows.</summary>
-    private static void MultiplyPanel(CpuLinearWeight weight, int block, int panel, int depth, float* packed, int rows, float* c, float* widened, float* edge)
+    private static void MultiplyPanel(CpuLinearWeight weight, int block, int panel, int depth, float* packed, int rows, float* c, bool overwrite, float* widened, float* edge)
     {
         int panelWidth = 2 * TSimd.Count, outFeatures = weight.OutFeatures, column = panel * panelWidth;
         int columns = Math.Min(panelWidth, outFeatures - column);
         byte* source = weight.Panel(block, panel);
-        bool isFirst = block == 0, isHalf = weight.Storage == ElementType.F16;
+        bool isHalf = weight.Storage == ElementType.F16;
         float* b = (float*)source;
         if (isHalf && rows > 1)
         {
@@ -63,12 +63,12 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec> : CpuKernels
             float* target = c + (nint)row * outFeatures + column;
             // The last panel's missing columns lie in the next row's memory: go through a tile of its own.
             bool isEdge = columns < panelWidth;
-            if (isEdge && !isFirst)
+            if (isEdge && !overwrite)
                 CopyTile(target, outFeatures, edge, panelWidth, tile, columns);
             if (isHalf && rows == 1)
-                MicroKernels<TSimd, TVec>.MultiplyHalf(packed, (ushort*)source, depth, isEdge ? edge : target, isFirst);
+                MicroKernels<TSimd, TVec>.MultiplyHalf(packed, (ushort*)source, depth, isEdge ? edge : target, overwrite);
             else
-                MicroKernels<TSimd, TVec>.Multiply(tile, packed + row * depth, b, depth, isEdge ? edge : target, isEdge ? panelWidth : outFeatures, isFirst);
+                MicroKernels<TSimd, TVec>.Multiply(tile, packed + row * depth, b, depth, isEdge ? edge : target, isEdge ? panelWidth : outFeatures, overwrite);
             if (isEdge)
                 CopyTile(edge, panelWidth, target, outFeatures, tile, columns);
         }

@@ -19,21 +19,21 @@ internal static unsafe class MicroKernels<TSimd, TVec>
         => remaining >= TSimd.TileRows ? TSimd.TileRows : remaining >= 6 ? 6 : remaining >= 4 ? 4 : remaining >= 2 ? 2 : 1;
 
     /// <summary>Runs the tile of <paramref name="rows"/> rows, a value of <see cref="TileRows"/>.</summary>
-    public static void Multiply(int rows, float* a, float* b, int depth, float* c, nint stride, bool isFirst)
+    public static void Multiply(int rows, float* a, float* b, int depth, float* c, nint stride, bool overwrite)
     {
         switch (rows)
         {
-            case 12: Tile12(a, b, depth, c, stride, isFirst); break;
-            case 6: Tile6(a, b, depth, c, stride, isFirst); break;
-            case 4: Tile4(a, b, depth, c, stride, isFirst); break;
-            case 2: Tile2(a, b, depth, c, stride, isFirst); break;
-            default: Tile1(a, b, depth, c, isFirst); break;
+            case 12: Tile12(a, b, depth, c, stride, overwrite); break;
+            case 6: Tile6(a, b, depth, c, stride, overwrite); break;
+            case 4: Tile4(a, b, depth, c, stride, overwrite); break;
+            case 2: Tile2(a, b, depth, c, stride, overwrite); break;
+            default: Tile1(a, b, depth, c, overwrite); break;
         }
     }
 
     /// <summary>One row over a panel of halves, widened in registers.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void MultiplyHalf(float* a, ushort* b, int depth, float* c, bool isFirst)
+    public static void MultiplyHalf(float* a, ushort* b, int depth, float* c, bool overwrite)
     {
         TVec c0a = default, c0b = default;
         for (float* end = a + depth; a < end; a++, b += 2 * TSimd.Count)
@@ -42,7 +42,7 @@ internal static unsafe class MicroKernels<TSimd, TVec>
             c0a = TSimd.MulAdd(x, TSimd.LoadHalf(b), c0a);
             c0b = TSimd.MulAdd(x, TSimd.LoadHalf(b + TSimd.Count), c0b);
         }
-        Add(c, c0a, c0b, isFirst);
+        Add(c, c0a, c0b, overwrite);
     }
 
     /// <summary>Widens a panel's block, so that several tiles can use it.</summary>
@@ -54,7 +54,7 @@ internal static unsafe class MicroKernels<TSimd, TVec>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Tile1(float* a, float* b, int depth, float* c, bool isFirst)
+    private static void Tile1(float* a, float* b, int depth, float* c, bool overwrite)
     {
         TVec c0a = default, c0b = default;
         for (float* end = a + depth; a < end; a++, b += 2 * TSimd.Count)
@@ -64,11 +64,11 @@ internal static unsafe class MicroKernels<TSimd, TVec>
             c0a = TSimd.MulAdd(x, b0, c0a);
             c0b = TSimd.MulAdd(x, b1, c0b);
         }
-        Add(c, c0a, c0b, isFirst);
+        Add(c, c0a, c0b, overwrite);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Tile2(float* a, float* b, int depth, float* c, nint stride, bool isFirst)
+    private static void Tile2(float* a, float* b, int depth, float* c, nint stride, bool overwrite)
     {
         TVec c0a = default, c0b = default, c1a = default, c1b = default;
         for (float* end = a + depth * 2; a < end; a += 2, b += 2 * TSimd.Count)
@@ -81,12 +81,12 @@ internal static unsafe class MicroKernels<TSimd, TVec>
             c1a = TSimd.MulAdd(x, b0, c1a);
             c1b = TSimd.MulAdd(x, b1, c1b);
         }
-        Add(c, c0a, c0b, isFirst);
-        Add(c + stride, c1a, c1b, isFirst);
+        Add(c, c0a, c0b, overwrite);
+        Add(c + stride, c1a, c1b, overwrite);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Tile4(float* a, float* b, int depth, float* c, nint stride, bool isFirst)
+    private static void Tile4(float* a, float* b, int depth, float* c, nint stride, bool overwrite)
     {
         TVec c0a = default, c0b = default, c1a = default, c1b = default, c2a = default, c2b = default, c3a = default, c3b = default;
         for (float* end = a + depth * 4; a < end; a += 4, b += 2 * TSimd.Count)
@@ -105,14 +105,14 @@ internal static unsafe class MicroKernels<TSimd, TVec>
             c3a = TSimd.MulAdd(x, b0, c3a);
             c3b = TSimd.MulAdd(x, b1, c3b);
         }
-        Add(c, c0a, c0b, isFirst);
-        Add(c + stride, c1a, c1b, isFirst);
-        Add(c + 2 * stride, c2a, c2b, isFirst);
-        Add(c + 3 * stride, c3a, c3b, isFirst);
+        Add(c, c0a, c0b, overwrite);
+        Add(c + stride, c1a, c1b, overwrite);
+        Add(c + 2 * stride, c2a, c2b, overwrite);
+        Add(c + 3 * stride, c3a, c3b, overwrite);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Tile6(float* a, float* b, int depth, float* c, nint stride, bool isFirst)
+    private static void Tile6(float* a, float* b, int depth, float* c, nint stride, bool overwrite)
     {
         TVec c0a = default, c0b = default, c1a = default, c1b = default, c2a = default, c2b = default, c3a = default, c3b = default, c4a = default, c4b = default, c5a = default, c5b = default;
         for (float* end = a + depth * 6; a < end; a += 6, b += 2 * TSimd.Count)
@@ -137,16 +137,16 @@ internal static unsafe class MicroKernels<TSimd, TVec>
             c5a = TSimd.MulAdd(x, b0, c5a);
             c5b = TSimd.MulAdd(x, b1, c5b);
         }
-        Add(c, c0a, c0b, isFirst);
-        Add(c + stride, c1a, c1b, isFirst);
-        Add(c + 2 * stride, c2a, c2b, isFirst);
-        Add(c + 3 * stride, c3a, c3b, isFirst);
-        Add(c + 4 * stride, c4a, c4b, isFirst);
-        Add(c + 5 * stride, c5a, c5b, isFirst);
+        Add(c, c0a, c0b, overwrite);
+        Add(c + stride, c1a, c1b, overwrite);
+        Add(c + 2 * stride, c2a, c2b, overwrite);
+        Add(c + 3 * stride, c3a, c3b, overwrite);
+        Add(c + 4 * stride, c4a, c4b, overwrite);
+        Add(c + 5 * stride, c5a, c5b, overwrite);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Tile12(float* a, float* b, int depth, float* c, nint stride, bool isFirst)
+    private static void Tile12(float* a, float* b, int depth, float* c, nint stride, bool overwrite)
     {
         TVec c0a = default, c0b = default, c1a = default, c1b = default, c2a = default, c2b = default, c3a = default, c3b = default, c4a = default, c4b = default, c5a = default, c5b = default,
             c6a = default, c6b = default, c7a = default, c7b = default, c8a = default, c8b = default, c9a = default, c9b = default, c10a = default, c10b = default, c11a = default, c11b = default;
@@ -190,24 +190,24 @@ internal static unsafe class MicroKernels<TSimd, TVec>
             c11a = TSimd.MulAdd(x, b0, c11a);
             c11b = TSimd.MulAdd(x, b1, c11b);
         }
-        Add(c, c0a, c0b, isFirst);
-        Add(c + stride, c1a, c1b, isFirst);
-        Add(c + 2 * stride, c2a, c2b, isFirst);
-        Add(c + 3 * stride, c3a, c3b, isFirst);
-        Add(c + 4 * stride, c4a, c4b, isFirst);
-        Add(c + 5 * stride, c5a, c5b, isFirst);
-        Add(c + 6 * stride, c6a, c6b, isFirst);
-        Add(c + 7 * stride, c7a, c7b, isFirst);
-        Add(c + 8 * stride, c8a, c8b, isFirst);
-        Add(c + 9 * stride, c9a, c9b, isFirst);
-        Add(c + 10 * stride, c10a, c10b, isFirst);
-        Add(c + 11 * stride, c11a, c11b, isFirst);
+        Add(c, c0a, c0b, overwrite);
+        Add(c + stride, c1a, c1b, overwrite);
+        Add(c + 2 * stride, c2a, c2b, overwrite);
+        Add(c + 3 * stride, c3a, c3b, overwrite);
+        Add(c + 4 * stride, c4a, c4b, overwrite);
+        Add(c + 5 * stride, c5a, c5b, overwrite);
+        Add(c + 6 * stride, c6a, c6b, overwrite);
+        Add(c + 7 * stride, c7a, c7b, overwrite);
+        Add(c + 8 * stride, c8a, c8b, overwrite);
+        Add(c + 9 * stride, c9a, c9b, overwrite);
+        Add(c + 10 * stride, c10a, c10b, overwrite);
+        Add(c + 11 * stride, c11a, c11b, overwrite);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Add(float* c, TVec a, TVec b, bool isFirst)
+    private static void Add(float* c, TVec a, TVec b, bool overwrite)
     {
-        TSimd.Store(isFirst ? a : TSimd.Add(TSimd.Load(c), a), c);
-        TSimd.Store(isFirst ? b : TSimd.Add(TSimd.Load(c + TSimd.Count), b), c + TSimd.Count);
+        TSimd.Store(overwrite ? a : TSimd.Add(TSimd.Load(c), a), c);
+        TSimd.Store(overwrite ? b : TSimd.Add(TSimd.Load(c + TSimd.Count), b), c + TSimd.Count);
     }
 }

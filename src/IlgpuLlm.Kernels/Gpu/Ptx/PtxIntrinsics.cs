@@ -9,10 +9,10 @@ internal struct UInt2
 }
 
 /// <summary>
-/// Instructions that C# has no word for. They exist in PTX only: kernels that use them are loaded on CUDA devices, and are tested there against the
-/// portable kernels.
+/// Instructions that C# has no word for. Those with a C# body that computes the same work on every accelerator; kernels that use others are loaded on CUDA
+/// devices alone, and are tested there against the portable kernels.
 /// </summary>
-internal static class PtxIntrinsics
+internal static partial class PtxIntrinsics
 {
     /// <summary>The address of a shared-memory element in the shared window.</summary>
     [IntrinsicImplementation, Ptx("cvt.u32.u64 $0, %0;")]
@@ -45,7 +45,25 @@ internal static class PtxIntrinsics
 
     /// <summary>Rounds two floats to halves, nearest even; <paramref name="low"/> in the lower half of the word.</summary>
     [IntrinsicImplementation, Ptx("cvt.rn.f16x2.f32 $0, %1, %0;")]
-    public static uint PackHalves(float low, float high) => throw Only();
+    public static uint PackHalves(float low, float high) => Chunks.Pack(F16Element.Round(low), F16Element.Round(high));
+
+    /// <summary>
+    /// Lets the kernel behind this one in a graph start as soon as all groups came here or ended: it then runs up to its
+    /// <see cref="WaitForDependencies"/> beside this one. sm_90 and later; nothing elsewhere.
+    /// </summary>
+    [IntrinsicImplementation, Ptx("griddepcontrol.launch_dependents;")]
+    public static void LaunchDependents()
+    {
+    }
+
+    /// <summary>
+    /// Waits until the kernel before this one in a graph has ended and its writes are visible. Every kernel does so before it touches anything that
+    /// another one writes or reads: those that do not say where do it at once. sm_90 and later; nothing elsewhere.
+    /// </summary>
+    [IntrinsicImplementation, Ptx("griddepcontrol.wait;")]
+    public static void WaitForDependencies()
+    {
+    }
 
     private static NotSupportedException Only() => new("a PTX instruction runs on CUDA devices only");
 }

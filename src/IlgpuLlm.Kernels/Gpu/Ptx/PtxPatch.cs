@@ -5,16 +5,24 @@ namespace IlgpuLlm.Kernels.Gpu.Ptx;
 /// <summary>Corrections to the PTX text that ILGPU writes.</summary>
 internal static partial class PtxPatch
 {
+    private const int FirstWithDependentLaunch = 90;
+
     /// <summary>
     /// Strips <c>.uni</c>: ILGPU's optimizer calls every call and atomic result uniform and marks branches as such that diverge; warps then need not
-    /// meet again before a shuffle. And sets the target, as ILGPU writes sm_80 for all newer devices.
+    /// meet again before a shuffle. Sets the target, as ILGPU writes sm_80 for all newer devices. And has every kernel wait for the one before it, on
+    /// devices where it can be launched before that one has ended.
     /// </summary>
     /// <param name="ptx">The text.</param>
+    /// <param name="architecture">The device's, such as 90 for sm_90.</param>
     /// <param name="target">Such as <c>sm_90</c>; null leaves it.</param>
-    public static string Apply(string ptx, string? target)
+    public static string Apply(string ptx, int architecture, string? target)
     {
         ptx = Uniform().Replace(ptx, "$1");
-        return target is null ? ptx : Target().Replace(ptx, ".target " + target);
+        if (target is not null || architecture >= FirstWithDependentLaunch)
+            ptx = Target().Replace(ptx, ".target " + (target ?? $"sm_{architecture}"));
+        if (architecture < FirstWithDependentLaunch)
+            return DependencyControl().Replace(ptx, "");
+        return DependencyControl().IsMatch(ptx) ? ptx : Entry().Replace(ptx, "$0\n\tgriddepcontrol.launch_dependents;\n\tgriddepcontrol.wait;", 1);
     }
 
     [GeneratedRegex(@"\b(bra|brx\.idx|call|ret)\.uni\b")]
@@ -22,4 +30,11 @@ internal static partial class PtxPatch
 
     [GeneratedRegex(@"\.target sm_\d+\w*")]
     private static partial Regex Target();
+
+    [GeneratedRegex(@"griddepcontrol\.\w+;")]
+    private static partial Regex DependencyControl();
+
+    // The kernel's parameters, directives, and the brace that opens its body.
+    [GeneratedRegex(@"\.entry [^{]*\{")]
+    private static partial Regex Entry();
 }

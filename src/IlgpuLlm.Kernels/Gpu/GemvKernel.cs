@@ -1,0 +1,117 @@
+using ILGPU;
+using ILGPU.Runtime;
+
+namespace IlgpuLlm.Kernels.Gpu;
+
+/// <summary>What becomes of a linear layer's product.</summary>
+internal enum LinearOutput
+{
+    /// <summary>It is stored.</summary>
+    Store,
+
+    /// <summary>It is added to the residual stream.</summary>
+    Add,
+
+    /// <summary>silu(gate) * up is stored.</summary>
+    SiluMul,
+}
+
+/// <summary>Launches <see cref="GemvBody{TFormat, TStorage, TRaw, TX, TOutput, TOut}"/>: products of one row, 16-byte aligned.</summary>
+internal sealed class GemvKernel(GpuDevice device)
+{
+    private const int WarpSize = 32;
+    private const int GroupSize = 256;
+
+    private readonly Outputs<float, float, float> _float = new(device, F32Variants);
+    private readonly Outputs<ushort, float, float> _mixed = new(device, MixedVariants);
+    private readonly Outputs<ushort, ushort, ushort> _half = new(device, F16Variants);
+    private readonly Launcher<ushort, ushort, ushort> _storeHalves = device.Load<Launcher<ushort, ushort, ushort>>(StoreHalvesVariant);
+
+    private delegate void Launcher<TStorage, TX, TOut>(
+        AcceleratorStream stream, KernelConfig config, ArrayView<TStorage> weight, ArrayView<float> bias, ArrayView<TX> x, ArrayView<TOut> output, GemvShape shape)
+        where TStorage : unmanaged
+        where TX : unmanaged
+        where TOut : unmanaged;
+
+    /// <summary>The kernels: floats; halves times floats; halves throughout. Each stores floats, adds to floats, or multiplies gate and up.</summary>
+    public static IReadOnlyList<GpuKernel> Variants => [.. F32Variants, .. MixedVariants, .. F16Variants, StoreHalvesVariant];
+
+    private static GpuKernel[] F32Variants { get; } = Variant<FloatRow<F32Vector, float, Float4, Float4>, float, Float4, float, F32Element, float>("f32");
+
+    private static GpuKernel[] MixedVariants { get; } = Variant<FloatRow<F16Vector, ushort, UInt4, Float8>, ushort, UInt4, float, F32Element, float>("f16xf32");
+
+    private static GpuKernel[] F16Variants { get; } = Variant<HalfRow, ushort, UInt4, ushort, F16Element, ushort>("f16");
+
+    private static GpuKernel StoreHalvesVariant { get; } =
+        GpuKernel.Of("gemv.f16.store-f16", typeof(GemvBody<HalfRow, ushort, UInt4, ushort, StoreHalves, ushort>), GroupSize);
+
+    /// <summary>Whether this product can be made here.</summary>
+    public static bool Supports(GpuLinearWeight weight, GpuBuffer input, int numRows) =>
+        numRows == 1 && Chunks.IsAligned(weight.Matrix.View<byte>(), (long)weight.InFeatures * weight.Storage.SizeInBytes())
+        && Chunks.IsAligned(input.View<byte>(), 16) && (input.Type == ElementType.F32 || weight.Storage == ElementType.F16);
+
+    /// <summary>Queues the product; shapes were checked.</summary>
+    public void Launch(GpuLinearWeight weight, GpuBuffer input, GpuBuffer output, LinearOutput kind)
+    {
+        if (weight.Storage == ElementType.F32)
+            _float.Launch(weight, input, output, kind);
+        else if (input.Type == ElementType.F32)
+            _mixed.Launch(weight, input, output, kind);
+        else if (kind == LinearOutput.Store && output.Type == ElementType.F16)
+            Launch(device, _storeHalves, weight, input, output, kind);
+        else
+            _half.Launch(weight, input, output, kind);
+    }
+
+    private static GpuKernel[] Variant<TFormat, TStorage, TRaw, TX, TElement, T>(string name)
+        where TFormat : struct, IRowFormat<TStorage, TRaw, TX>
+        where TStorage : unmanaged
+        where TRaw : unmanaged
+        where TX : unmanaged
+        where TElement : struct, IElement<T>
+        where T : unmanaged =>
+    [
+        GpuKernel.Of($"gemv.{name}.store", typeof(GemvBody<TFormat, TStorage, TRaw, TX, StoreFloats, float>), GroupSize),
+        GpuKernel.Of($"gemv.{name}.add", typeof(GemvBody<TFormat, TStorage, TRaw, TX, AddFloats, float>), GroupSize),
+        GpuKernel.Of($"gemv.{name}.silu-mul", typeof(GemvBody<TFormat, TStorage, TRaw, TX, StoreSiluMul<TElement, T>, T>), GroupSize),
+    ];
+
+    private static void Launch<TStorage, TX, TOut>(
+        GpuDevice device, Launcher<TStorage, TX, TOut> launch, GpuLinearWeight weight, GpuBuffer input, GpuBuffer output, LinearOutput kind)
+        where TStorage : unmanaged
+        where TX : unmanaged
+        where TOut : unmanaged
+    {
+        int numOutputs = kind == LinearOutput.SiluMul ? weight.OutFeatures / 2 : weight.OutFeatures;
+        int lanes = device.GroupSize(WarpSize), warps = device.GroupSize(GroupSize) / lanes;
+        var config = new KernelConfig(new Index3D((numOutputs + warps - 1) / warps, 1, 1), new Index3D(lanes, warps, 1));
+        var shape = new GemvShape
+        {
+            NumOutputs = numOutputs,
+            InFeatures = weight.InFeatures,
+            HasBias = weight.HasBias ? 1 : 0,
+            UpOffset = weight.UpOffset,
+        };
+        launch(
+            device.Stream, config, weight.Matrix.View<TStorage>(), weight.Bias?.View<float>() ?? output.View<float>(), input.View<TX>(), output.View<TOut>(), shape);
+    }
+
+    /// <summary>The variants of one format; MLP activations are <typeparamref name="TMlp"/>.</summary>
+    private sealed class Outputs<TStorage, TX, TMlp>(GpuDevice device, GpuKernel[] variants)
+        where TStorage : unmanaged
+        where TX : unmanaged
+        where TMlp : unmanaged
+    {
+        private readonly Launcher<TStorage, TX, float> _store = device.Load<Launcher<TStorage, TX, float>>(variants[0]);
+        private readonly Launcher<TStorage, TX, float> _add = device.Load<Launcher<TStorage, TX, float>>(variants[1]);
+        private readonly Launcher<TStorage, TX, TMlp> _siluMul = device.Load<Launcher<TStorage, TX, TMlp>>(variants[2]);
+
+        public void Launch(GpuLinearWeight weight, GpuBuffer input, GpuBuffer output, LinearOutput kind)
+        {
+            if (kind == LinearOutput.SiluMul)
+                GemvKernel.Launch(device, _siluMul, weight, input, output, kind);
+            else
+                GemvKernel.Launch(device, kind == LinearOutput.Add ? _add : _store, weight, input, output, kind);
+        }
+    }
+}
