@@ -49,6 +49,9 @@ public abstract class Backend : IDisposable
     /// <summary>Waits for the operations before it and copies floats from the device.</summary>
     public abstract void Download(DeviceBuffer source, Span<float> destination);
 
+    /// <summary>Queues a copy of all elements of <paramref name="source"/> to the first ones of <paramref name="destination"/>, on the device.</summary>
+    public abstract void Copy(DeviceBuffer source, DeviceBuffer destination);
+
     /// <summary>Waits until every queued operation has ended.</summary>
     public abstract void Synchronize();
 

@@ -15,6 +15,7 @@ public sealed unsafe partial class CpuBackend : Backend
     private readonly CpuKernels _kernels;
     private readonly NativeBlock _linearScratch;
     private readonly LinearJob _linear;
+    private readonly CopyJob _copy = new();
     private readonly EmbeddingJob _embedding = new();
     private readonly RmsNormJob _rmsNorm;
     private readonly SiluMulJob _siluMul;
@@ -104,6 +105,16 @@ public sealed unsafe partial class CpuBackend : Backend
     {
         ShapeChecks.Transfer(source, ElementType.F32, destination.Length, nameof(source));
         new ReadOnlySpan<float>(CpuBuffer.From(source).Floats, destination.Length).CopyTo(destination);
+    }
+
+    /// <inheritdoc/>
+    public override void Copy(DeviceBuffer source, DeviceBuffer destination)
+    {
+        ShapeChecks.Transfer(destination, source.Type, source.Length, nameof(destination));
+        _copy.Source = CpuBuffer.From(source).Pointer;
+        _copy.Destination = CpuBuffer.From(destination).Pointer;
+        _copy.ByteLength = source.ByteLength;
+        Run(_copy, source.Length);
     }
 
     /// <summary>Does nothing: every operation has ended when it returns.</summary>

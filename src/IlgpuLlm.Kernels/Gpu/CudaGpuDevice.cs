@@ -70,6 +70,9 @@ internal sealed class CudaGpuDevice : GpuDevice
         }
     }
 
+    public override void CopyOnDevice(nint source, nint destination, long byteLength) =>
+        CudaException.ThrowIfFailed(Driver.MemcpyAsync(destination, source, (nint)byteLength, Stream));
+
     protected override Kernel LoadKernel(GpuKernel kernel) => PtxKernels.Load(_accelerator, kernel);
 
     protected override StagingBuffer CreateStaging() => new PinnedStaging(_accelerator);

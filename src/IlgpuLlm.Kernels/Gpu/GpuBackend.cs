@@ -93,6 +93,14 @@ public sealed class GpuBackend : Backend
     }
 
     /// <inheritdoc/>
+    public override void Copy(DeviceBuffer source, DeviceBuffer destination)
+    {
+        ShapeChecks.Transfer(destination, source.Type, source.Length, nameof(destination));
+        if (source.Length > 0)
+            _device.CopyOnDevice(_device.Own(source).Address, _device.Own(destination).Address, source.ByteLength);
+    }
+
+    /// <inheritdoc/>
     public override void Synchronize() => _device.Stream.Synchronize();
 
     /// <inheritdoc/>

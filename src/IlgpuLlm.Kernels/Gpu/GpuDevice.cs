@@ -49,6 +49,9 @@ internal abstract class GpuDevice : IDisposable
     /// <summary>Waits for the operations before it and copies from device memory.</summary>
     public abstract void CopyToHost(nint source, Span<byte> destination);
 
+    /// <summary>Queues a copy from device memory to device memory.</summary>
+    public abstract void CopyOnDevice(nint source, nint destination, long byteLength);
+
     /// <summary>Allocates a buffer of bytes, at least one.</summary>
     /// <exception cref="DeviceOutOfMemoryException">The device has not that much.</exception>
     public MemoryBuffer1D<byte, Stride1D.Dense> AllocateBytes(long length)

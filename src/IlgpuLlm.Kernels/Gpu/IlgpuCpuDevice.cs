@@ -38,6 +38,9 @@ internal sealed class IlgpuCpuDevice : GpuDevice
     public override unsafe void CopyToHost(nint source, Span<byte> destination) =>
         new ReadOnlySpan<byte>((void*)source, destination.Length).CopyTo(destination);
 
+    public override unsafe void CopyOnDevice(nint source, nint destination, long byteLength) =>
+        Buffer.MemoryCopy((void*)source, (void*)destination, byteLength, byteLength);
+
     protected override Kernel LoadKernel(GpuKernel kernel) => kernel.IsCudaOnly
         ? throw new NotSupportedException($"kernel {kernel.Name} consists of PTX instructions")
         : Accelerator.LoadKernel(kernel.Body, KernelSpecialization.Empty);

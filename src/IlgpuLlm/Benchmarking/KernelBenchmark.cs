@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using IlgpuLlm.Engine;
 using IlgpuLlm.Execution;
 using IlgpuLlm.Kernels;
@@ -6,153 +5,185 @@ using IlgpuLlm.Models;
 
 namespace IlgpuLlm.Benchmarking;
 
-/// <summary>One operation alone at a model's shape.</summary>
-/// <param name="Name">The operation and its shape.</param>
-/// <param name="NumRows">Tokens.</param>
-/// <param name="Microseconds">The best average of a series.</param>
-/// <param name="GigabytesPerSecond">Bytes that it must at least move, over the time.</param>
-/// <param name="Teraflops">Multiplications and additions, over the time.</param>
-public sealed record KernelResult(string Name, int NumRows, double Microseconds, double GigabytesPerSecond, double Teraflops);
-
-/// <summary>Times the operations of a decode step, each alone, on random weights.</summary>
-public static class KernelBenchmark
+/// <summary>Times the operations of a step, each alone, on random weights and activations: zeros would draw less power and run at a higher clock.</summary>
+public sealed class KernelBenchmark
 {
-    private const int SeriesLength = 20, NumSeries = 5;
+    private readonly Backend _backend;
+    private readonly KernelTimer _timer;
+    private readonly KernelBenchmarkOptions _what;
+    private readonly ElementType _dtype;
+    private readonly double _copyGigabytesPerSecond;
+    private readonly double? _peakTeraflops;
+    private readonly List<KernelResult> _results = [];
+
+    private KernelBenchmark(Backend backend, KernelBenchmarkOptions what, ElementType dtype, double copyGigabytesPerSecond)
+    {
+        _backend = backend;
+        _timer = new KernelTimer(backend);
+        _what = what;
+        _dtype = dtype;
+        _copyGigabytesPerSecond = copyGigabytesPerSecond;
+        _peakTeraflops = dtype == ElementType.F16 ? TensorPeak.Of(backend.Description) : null;
+    }
+
+    private int NumRows => _what.PrefillLen ?? _what.NumRows;
+
+    private int ContextLen => _what.PrefillLen ?? _what.ContextLen;
 
     /// <summary>Runs it.</summary>
     /// <param name="options">The model (config.json alone is read), device and dtype.</param>
-    /// <param name="numRows">Tokens of one sequence each.</param>
-    /// <param name="contextLen">Tokens that each sequence has in the cache.</param>
+    /// <param name="what">The operations and sizes.</param>
     /// <exception cref="IlgpuLlmException">As <see cref="LLM"/>'s constructor.</exception>
-    public static IReadOnlyList<KernelResult> Run(EngineOptions options, int numRows, int contextLen)
+    public static IReadOnlyList<KernelResult> Run(EngineOptions options, KernelBenchmarkOptions what)
     {
-        if (numRows < 1)
-            throw new InvalidOptionException("batch-size", $"{numRows} must be at least 1");
-        if (contextLen < 1)
-            throw new InvalidOptionException("context-len", $"{contextLen} must be at least 1");
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(what);
+        what.Validate();
         var files = ModelFiles.Read(options);
+        double copy = CopyBandwidth.Measure(options);
         using var backend = BackendFactory.Create(options.Device, options.NumThreads);
-        var (config, attention) = (files.Config, LlamaModel.AttentionShapeOf(files.Config, files.Description));
-        backend.ReserveWorkspace(numRows, attention, contextLen, LlamaModel.MaxInFeatures(config));
-        var results = new List<KernelResult>();
-        foreach (var (name, outFeatures, inFeatures) in new[]
+        var benchmark = new KernelBenchmark(backend, what, files.DType, copy);
+        benchmark.Run(files.Config.HiddenSize, files.Config.IntermediateSize, files.Config.VocabSize,
+            LlamaModel.AttentionShapeOf(files.Config, files.Description), options.BlockSize);
+        return benchmark._results;
+    }
+
+    private void Run(int hidden, int intermediate, int vocab, AttentionShape attention, int blockSize)
+    {
+        int maxRows = _what.LinearShapes.Select(s => s.NumRows).Append(NumRows).Max();
+        int maxIn = _what.LinearShapes.Select(s => s.InFeatures).Concat([hidden, intermediate, attention.QueryWidth]).Max();
+        _backend.ReserveWorkspace(maxRows, attention, ContextLen, maxIn);
+        foreach (var (rows, outFeatures, inFeatures) in _what.LinearShapes)
+            Linear("", outFeatures, inFeatures, rows);
+        if (_what.LinearShapes.Count > 0)
+            return;
+        Linear("qkv ", attention.QkvWidth, hidden, NumRows);
+        Linear("o ", hidden, attention.QueryWidth, NumRows);
+        Linear("gate-up ", 2 * intermediate, hidden, NumRows);
+        Linear("down ", hidden, intermediate, NumRows);
+        Linear("lm-head ", vocab, hidden, _what.PrefillLen is null ? NumRows : 1);
+        Rows(hidden, intermediate);
+        Attention(attention, blockSize);
+    }
+
+    private void Linear(string role, int outFeatures, int inFeatures, int numRows)
+    {
+        string name = $"linear {role}{outFeatures}x{inFeatures}";
+        if (!IsWanted(name))
+            return;
+        int numCopies = _timer.NumCopies(_backend.LinearByteLength(outFeatures, inFeatures, _dtype, hasBias: false));
+        var weights = Enumerable.Range(0, numCopies).Select(_ => _backend.CreateLinear(outFeatures, inFeatures, _dtype, hasBias: false)).ToArray();
+        try
         {
-            ("qkv", attention.QkvWidth, config.HiddenSize), ("o", config.HiddenSize, attention.QueryWidth),
-            ("gate-up", 2 * config.IntermediateSize, config.HiddenSize), ("down", config.HiddenSize, config.IntermediateSize),
-            ("lm-head", config.VocabSize, config.HiddenSize),
-        })
-            results.Add(Linear(backend, name, outFeatures, inFeatures, files.DType, numRows));
-        results.AddRange(Rows(backend, config.HiddenSize, config.IntermediateSize, numRows));
-        results.AddRange(Attention(backend, attention, files.DType, numRows, contextLen, options.BlockSize));
-        return results;
-    }
-
-    private static KernelResult Linear(Backend backend, string name, int outFeatures, int inFeatures, ElementType dtype, int numRows)
-    {
-        // Several copies, so that no weight is still in a cache when its turn comes again.
-        int numCopies = (int)Math.Clamp((512L << 20) / backend.LinearByteLength(outFeatures, inFeatures, dtype, false), 1, SeriesLength);
-        var weights = Enumerable.Range(0, numCopies).Select(_ => backend.CreateLinear(outFeatures, inFeatures, dtype, hasBias: false)).ToArray();
-        using var input = backend.Allocate(ElementType.F32, (long)numRows * inFeatures);
-        using var output = backend.Allocate(ElementType.F32, (long)numRows * outFeatures);
-        foreach (var weight in weights)
-            weight.FillRandom(1, 0.03f);
-        backend.Upload(new float[(long)numRows * inFeatures], input);
-        double seconds = Time(backend, i => backend.Linear(weights[i % numCopies], input, output, numRows));
-        double bytes = weights[0].ByteLength + 4.0 * numRows * (inFeatures + outFeatures);
-        foreach (var weight in weights)
-            weight.Dispose();
-        return Result($"linear {name} {outFeatures}x{inFeatures}", numRows, seconds, bytes, 2.0 * numRows * outFeatures * inFeatures);
-    }
-
-    private static IEnumerable<KernelResult> Rows(Backend backend, int hidden, int intermediate, int numRows)
-    {
-        using var x = backend.Allocate(ElementType.F32, (long)numRows * hidden);
-        using var delta = backend.Allocate(ElementType.F32, (long)numRows * hidden);
-        using var normed = backend.Allocate(ElementType.F32, (long)numRows * hidden);
-        using var weight = backend.Allocate(ElementType.F32, hidden);
-        using var gateUp = backend.Allocate(ElementType.F32, 2L * numRows * intermediate);
-        using var mlp = backend.Allocate(ElementType.F32, (long)numRows * intermediate);
-        foreach (var buffer in (DeviceBuffer[])[x, delta, weight, gateUp])
-            backend.Upload(new float[buffer.Length], buffer);
-        double norm = Time(backend, _ => backend.AddRmsNorm(x, delta, weight, normed, numRows, 1e-5f));
-        yield return Result($"add-rms-norm {hidden}", numRows, norm, 16.0 * numRows * hidden, 6.0 * numRows * hidden);
-        double silu = Time(backend, _ => backend.SiluMul(gateUp, mlp, numRows, intermediate));
-        yield return Result($"silu-mul {intermediate}", numRows, silu, 12.0 * numRows * intermediate, 5.0 * numRows * intermediate);
-    }
-
-    private static IEnumerable<KernelResult> Attention(Backend backend, AttentionShape shape, ElementType dtype, int numRows, int contextLen, int blockSize)
-    {
-        int blocksPerSeq = (contextLen + blockSize - 1) / blockSize;
-        using var cache = new KvCache(backend, shape, dtype, numLayers: 1, numRows * blocksPerSeq, blockSize);
-        using var rotaryValues = backend.Allocate(ElementType.F32, (long)contextLen * shape.HeadDim);
-        using var qkv = backend.Allocate(ElementType.F32, (long)numRows * shape.QkvWidth);
-        using var output = backend.Allocate(ElementType.F32, (long)numRows * shape.QueryWidth);
-        foreach (var buffer in (DeviceBuffer[])[rotaryValues, qkv])
-            backend.Upload(new float[buffer.Length], buffer);
-        var rotary = new RotaryTable(rotaryValues, contextLen, shape.HeadDim);
-        DeviceBuffer Ints(IEnumerable<int> values)
-        {
-            int[] array = [.. values];
-            var buffer = backend.Allocate(ElementType.I32, array.Length);
-            backend.Upload(array, buffer);
-            return buffer;
+            for (int i = 0; i < numCopies; i++)
+                weights[i].FillRandom((ulong)i, 0.03f);
+            using var input = RandomFloats((long)numRows * inFeatures);
+            using var output = _backend.Allocate(ElementType.F32, (long)numRows * outFeatures);
+            double bytes = (double)outFeatures * inFeatures * _dtype.SizeInBytes() + 4.0 * numRows * (inFeatures + outFeatures);
+            Measure(name, numRows, numCopies, i => _backend.Linear(weights[i], input, output, numRows), bytes, 2.0 * numRows * outFeatures * inFeatures);
         }
-        var rows = Enumerable.Range(0, numRows);
-        var batch = new BatchMetadata
+        finally
         {
-            TokenIds = Ints(rows),
-            Positions = Ints(rows.Select(_ => contextLen - 1)),
-            RotaryRows = Ints(rows.Select(_ => contextLen - 1)),
-            SlotMapping = Ints(rows.Select(s => s * blocksPerSeq * blockSize + contextLen - 1)),
-            TokenSequences = Ints(rows),
-            QueryStartLoc = Ints(Enumerable.Range(0, numRows + 1)),
-            SeqLens = Ints(rows.Select(_ => contextLen)),
-            BlockTables = Ints(Enumerable.Range(0, numRows * blocksPerSeq)),
-            LogitsIndices = Ints(rows),
-            MaxBlocksPerSeq = blocksPerSeq,
-            NumTokens = numRows,
-            NumSeqs = numRows,
-            NumLogits = numRows,
-            MaxQueryLen = 1,
-            MaxSeqLen = contextLen,
-        };
-        var layer = cache.Layers[0];
-        double rotate = Time(backend, _ => backend.RotaryAndWriteKv(shape, qkv, rotary, layer, batch));
-        yield return Result("rotary and cache write", numRows, rotate, 8.0 * numRows * shape.QkvWidth, 6.0 * numRows * shape.QkvWidth);
-        double attend = Time(backend, _ => backend.PagedAttention(shape, qkv, layer, batch, output));
-        yield return Result($"attention {contextLen} tokens", numRows, attend, 2.0 * numRows * contextLen * shape.KvWidth * dtype.SizeInBytes(),
-            4.0 * numRows * contextLen * shape.QueryWidth);
+            foreach (var weight in weights)
+                weight.Dispose();
+        }
+    }
+
+    private void Rows(int hidden, int intermediate)
+    {
+        using var x = RandomFloats((long)NumRows * hidden);
+        using var delta = RandomFloats((long)NumRows * hidden);
+        using var normed = _backend.Allocate(ElementType.F32, (long)NumRows * hidden);
+        using var weight = RandomFloats(hidden);
+        Measure($"add-rms-norm {hidden}", NumRows, 1, _ => _backend.AddRmsNorm(x, delta, weight, normed, NumRows, 1e-5f), 16.0 * NumRows * hidden, 6.0 * NumRows * hidden);
+        using var gateUp = RandomFloats(2L * NumRows * intermediate);
+        using var mlp = _backend.Allocate(ElementType.F32, (long)NumRows * intermediate);
+        Measure($"silu-mul {intermediate}", NumRows, 1, _ => _backend.SiluMul(gateUp, mlp, NumRows, intermediate), 12.0 * NumRows * intermediate, 5.0 * NumRows * intermediate);
+    }
+
+    private void Attention(AttentionShape shape, int blockSize)
+    {
+        int numSeqs = _what.PrefillLen is null ? NumRows : 1, numTokens = NumRows, contextLen = ContextLen;
+        int blocksPerSeq = (contextLen + blockSize - 1) / blockSize;
+        double kvBytes = 2.0 * numSeqs * contextLen * shape.KvWidth * _dtype.SizeInBytes();
+        int numCopies = _timer.NumCopies((long)kvBytes);
+        using var cache = new KvCache(_backend, shape, _dtype, numCopies, numSeqs * blocksPerSeq, blockSize);
+        using var rotaryValues = RandomFloats((long)contextLen * shape.HeadDim);
+        using var qkv = RandomFloats((long)numTokens * shape.QkvWidth);
+        using var output = _backend.Allocate(ElementType.F32, (long)numTokens * shape.QueryWidth);
+        var rotary = new RotaryTable(rotaryValues, contextLen, shape.HeadDim);
+        var batch = Batch(numSeqs, numTokens / numSeqs, contextLen, blocksPerSeq, blockSize);
+        double rowBytes = 8.0 * numTokens * shape.QkvWidth;
+        Measure("rotary and cache write", numTokens, numCopies, i => _backend.RotaryAndWriteKv(shape, qkv, rotary, cache.Layers[i], batch), rowBytes, 0.75 * rowBytes);
+        int queryLen = numTokens / numSeqs;
+        double numSeen = numSeqs * new AttentionWindow(shape.SlidingWindow).NumSeen(contextLen - queryLen, contextLen);
+        // Prefill reads all keys and values once, a decode step those that its window shows.
+        double seenBytes = queryLen > 1 ? kvBytes : 2 * numSeen * shape.KvWidth * _dtype.SizeInBytes();
+        string name = _what.PrefillLen is null ? $"attention {contextLen} tokens" : $"prefill attention {contextLen} tokens";
+        Measure(name, numTokens, numCopies, i => _backend.PagedAttention(shape, qkv, cache.Layers[i], batch, output),
+            seenBytes + 8.0 * numTokens * shape.QueryWidth, 4 * numSeen * shape.QueryWidth);
         foreach (var buffer in (DeviceBuffer[])[batch.TokenIds, batch.Positions, batch.RotaryRows, batch.SlotMapping, batch.TokenSequences,
             batch.QueryStartLoc, batch.SeqLens, batch.BlockTables, batch.LogitsIndices])
             buffer.Dispose();
     }
 
-    /// <summary>Seconds of one operation: the best average of some series, each recorded as one graph where the device has graphs.</summary>
-    private static double Time(Backend backend, Action<int> operation)
+    /// <summary>Sequences of contextLen tokens whose last queryLen are computed.</summary>
+    private BatchMetadata Batch(int numSeqs, int queryLen, int contextLen, int blocksPerSeq, int blockSize)
     {
-        void Series()
+        DeviceBuffer Ints(IEnumerable<int> values)
         {
-            for (int i = 0; i < SeriesLength; i++)
-                operation(i);
+            int[] array = [.. values];
+            var buffer = _backend.Allocate(ElementType.I32, array.Length);
+            _backend.Upload(array, buffer);
+            return buffer;
         }
-        Series();
-        backend.Synchronize();
-        using var graph = backend.SupportsGraphs ? backend.CaptureGraph(Series) : null;
-        double best = double.PositiveInfinity;
-        for (int i = 0; i <= NumSeries; i++)
+        var tokens = Enumerable.Range(0, numSeqs * queryLen);
+        int Position(int token) => contextLen - queryLen + token % queryLen;
+        return new BatchMetadata
         {
-            long start = Stopwatch.GetTimestamp();
-            if (graph is null)
-                Series();
-            else
-                graph.Launch();
-            backend.Synchronize();
-            if (i > 0) // the first one warms up
-                best = Math.Min(best, Stopwatch.GetElapsedTime(start).TotalSeconds / SeriesLength);
-        }
-        return best;
+            TokenIds = Ints(tokens.Select(_ => 0)),
+            Positions = Ints(tokens.Select(Position)),
+            RotaryRows = Ints(tokens.Select(Position)),
+            SlotMapping = Ints(tokens.Select(t => t / queryLen * blocksPerSeq * blockSize + Position(t))),
+            TokenSequences = Ints(tokens.Select(t => t / queryLen)),
+            QueryStartLoc = Ints(Enumerable.Range(0, numSeqs + 1).Select(s => s * queryLen)),
+            SeqLens = Ints(Enumerable.Repeat(contextLen, numSeqs)),
+            BlockTables = Ints(Enumerable.Range(0, numSeqs * blocksPerSeq)),
+            LogitsIndices = Ints(Enumerable.Range(0, numSeqs).Select(s => (s + 1) * queryLen - 1)),
+            MaxBlocksPerSeq = blocksPerSeq,
+            NumTokens = numSeqs * queryLen,
+            NumSeqs = numSeqs,
+            NumLogits = numSeqs,
+            MaxQueryLen = queryLen,
+            MaxSeqLen = contextLen,
+        };
     }
 
-    private static KernelResult Result(string name, int numRows, double seconds, double bytes, double flops) =>
-        new(name, numRows, seconds * 1e6, bytes / seconds / 1e9, flops / seconds / 1e12);
+    private bool IsWanted(string name) => _what.Filter is null || name.Contains(_what.Filter, StringComparison.Ordinal);
+
+    private void Measure(string name, int numRows, int numCopies, Action<int> operation, double bytes, double flops)
+    {
+        if (!IsWanted(name))
+            return;
+        double seconds = _timer.Time(numCopies, operation);
+        double gigabytes = bytes / seconds / 1e9, teraflops = flops / seconds / 1e12;
+        _results.Add(new KernelResult(name, numRows, seconds * 1e6, gigabytes, teraflops, 100 * gigabytes / _copyGigabytesPerSecond, 100 * teraflops / _peakTeraflops));
+    }
+
+    /// <summary>Floats in [-1, 1].</summary>
+    private DeviceBuffer RandomFloats(long length)
+    {
+        const int Piece = 1 << 20;
+        var random = new Random(1);
+        var values = new float[(int)Math.Min(length, Piece)];
+        for (int i = 0; i < values.Length; i++)
+            values[i] = 2 * random.NextSingle() - 1;
+        var buffer = _backend.Allocate(ElementType.F32, length);
+        for (long first = 0; first < length; first += Piece)
+        {
+            int count = (int)Math.Min(Piece, length - first);
+            _backend.Upload(values.AsSpan(0, count), buffer.Slice(first, count));
+        }
+        return buffer;
+    }
 }

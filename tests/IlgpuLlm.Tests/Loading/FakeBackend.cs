@@ -31,6 +31,8 @@ internal sealed class FakeBackend : Backend
 
     public override void Upload(ReadOnlySpan<int> source, DeviceBuffer destination) => throw new NotSupportedException();
 
+    public override void Copy(DeviceBuffer source, DeviceBuffer destination) => throw new NotSupportedException();
+
     public override void Synchronize() => throw new NotSupportedException();
 
     public override void EmbeddingLookup(LinearWeight table, DeviceBuffer tokenIds, DeviceBuffer hidden, int numTokens) => throw new NotSupportedException();
