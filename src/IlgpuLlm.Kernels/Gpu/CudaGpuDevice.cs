@@ -10,9 +10,15 @@ namespace IlgpuLlm.Kernels.Gpu;
 internal sealed class CudaGpuDevice : GpuDevice
 {
     private readonly CudaAccelerator _accelerator;
+    private readonly PtxCompiler _compiler;
+    private readonly PtxCache _cache = PtxCache.OfUser();
 
     private CudaGpuDevice(Context context, CudaAccelerator accelerator)
-        : base(context, accelerator) => _accelerator = accelerator;
+        : base(context, accelerator)
+    {
+        _accelerator = accelerator;
+        _compiler = new PtxCompiler(accelerator.Architecture, accelerator.InstructionSet);
+    }
 
     public override string Name => $"cuda:{_accelerator.DeviceId}";
 
@@ -73,7 +79,21 @@ internal sealed class CudaGpuDevice : GpuDevice
     public override void CopyOnDevice(nint source, nint destination, long byteLength) =>
         CudaException.ThrowIfFailed(Driver.MemcpyAsync(destination, source, (nint)byteLength, Stream));
 
-    protected override Kernel LoadKernel(GpuKernel kernel) => PtxKernels.Load(_accelerator, kernel);
+    public override void WaitForKernels()
+    {
+        base.WaitForKernels();
+        _compiler.Dispose(); // its contexts; it makes new ones if a kernel is asked for later
+        _cache.Trim();
+    }
+
+    public override void Dispose()
+    {
+        base.Dispose();
+        _compiler.Dispose();
+    }
+
+    protected override Task<Kernel> LoadKernelAsync(GpuKernel kernel) =>
+        Task.Run(() => PtxKernels.Load(_accelerator, kernel, PtxKernels.Get(_compiler, _cache, kernel)));
 
     protected override StagingBuffer CreateStaging() => new PinnedStaging(_accelerator);
 

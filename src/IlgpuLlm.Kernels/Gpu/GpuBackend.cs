@@ -74,7 +74,11 @@ public sealed class GpuBackend : Backend
         _mmaLinear is null ? 0 : MmaLinearKernel.WorkspaceBytes(maxTokens, maxInFeatures);
 
     /// <inheritdoc/>
-    public override void ReserveWorkspace(int maxTokens, AttentionShape shape, int maxSeqLen, int maxInFeatures) => _mmaLinear?.Reserve(maxTokens, maxInFeatures);
+    public override void ReserveWorkspace(int maxTokens, AttentionShape shape, int maxSeqLen, int maxInFeatures)
+    {
+        _device.WaitForKernels();
+        _mmaLinear?.Reserve(maxTokens, maxInFeatures);
+    }
 
     /// <inheritdoc/>
     public override void Upload(ReadOnlySpan<float> source, DeviceBuffer destination) =>

@@ -41,9 +41,9 @@ internal sealed class IlgpuCpuDevice : GpuDevice
     public override unsafe void CopyOnDevice(nint source, nint destination, long byteLength) =>
         Buffer.MemoryCopy((void*)source, (void*)destination, byteLength, byteLength);
 
-    protected override Kernel LoadKernel(GpuKernel kernel) => kernel.IsCudaOnly
+    protected override Task<Kernel> LoadKernelAsync(GpuKernel kernel) => kernel.IsCudaOnly
         ? throw new NotSupportedException($"kernel {kernel.Name} consists of PTX instructions")
-        : Accelerator.LoadKernel(kernel.Body, KernelSpecialization.Empty);
+        : Task.FromResult(Accelerator.LoadKernel(kernel.Body, KernelSpecialization.Empty));
 
     protected override StagingBuffer CreateStaging() => new HostStaging(this);
 
