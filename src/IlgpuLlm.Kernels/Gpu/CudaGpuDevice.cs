@@ -95,34 +95,7 @@ internal sealed class CudaGpuDevice : GpuDevice
     protected override Task<Kernel> LoadKernelAsync(GpuKernel kernel) =>
         Task.Run(() => PtxKernels.Load(_accelerator, kernel, PtxKernels.Get(_compiler, _cache, kernel)));
 
-    protected override StagingBuffer CreateStaging() => new PinnedStaging(_accelerator);
+    protected override StagingBuffer CreateStaging() => new PinnedStaging(_accelerator, (CudaStream)Stream);
 
     protected override bool IsOutOfMemory(Exception exception) => exception is CudaException { Error: nameof(CudaError.CUDA_ERROR_OUT_OF_MEMORY) };
-
-    /// <summary>Page-locked memory with a stream of its own, so that threads that load do not wait for each other.</summary>
-    private sealed class PinnedStaging : StagingBuffer
-    {
-        private readonly AcceleratorStream _stream;
-        private readonly nint _memory;
-
-        public PinnedStaging(CudaAccelerator accelerator)
-        {
-            CudaException.ThrowIfFailed(Driver.AllocateHostMemory(out _memory, ByteLength));
-            _stream = accelerator.CreateStream();
-        }
-
-        public override unsafe Span<byte> Bytes => new((void*)_memory, ByteLength);
-
-        public override void CopyToDevice(nint destination, int byteLength)
-        {
-            CudaException.ThrowIfFailed(Driver.MemcpyAsync(destination, _memory, byteLength, _stream));
-            _stream.Synchronize();
-        }
-
-        public override void Dispose()
-        {
-            _stream.Dispose();
-            CudaException.ThrowIfFailed(Driver.FreeHostMemory(_memory));
-        }
-    }
 }

@@ -51,11 +51,15 @@ internal sealed class IlgpuCpuDevice : GpuDevice
 
     private sealed class HostStaging(IlgpuCpuDevice device) : StagingBuffer
     {
-        private readonly byte[] _bytes = new byte[ByteLength];
+        private readonly byte[] _bytes = new byte[HalfByteLength]; // copies end before they return: one half does
 
-        public override Span<byte> Bytes => _bytes;
+        public override Span<byte> NextHalf() => _bytes;
 
         public override void CopyToDevice(nint destination, int byteLength) => device.CopyToDevice(_bytes.AsSpan(0, byteLength), destination);
+
+        public override void Publish()
+        {
+        }
 
         public override void Dispose()
         {
