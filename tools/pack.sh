@@ -16,6 +16,10 @@ done
 (cd "$out/app" && rm -rf demo-model libcoreclrtraceprovider.so libmscordaccore.so libmscordbi.so createdump ./*.pdb)
 tar -C "$out" -cf - app | xz -T0 -6 > "$out/app.txz"
 rm -rf "$out/app"
+# What bench/gpu.sh needs of this machine: the commit, and the peers' script where there is one.
+git -C "$root" describe --always --dirty --abbrev=40 > "$out/commit"
+baseline=${ILGPULLM_SHARED:-$root/../shared}/gpu/hf_baseline.py
+[ ! -f "$baseline" ] || cp "$baseline" "$out/"
 ls -l "$out/app.txz"
 
 cat << 'TEXT'
@@ -23,4 +27,5 @@ On the GPU machine, in the root of the checkout, with .gpu carried along:
   tar xJf .gpu/app.txz -C /tmp && cp -r src/IlgpuLlm.DemoModel/model /tmp/app/demo-model
   export ILGPULLM_ROOT=$PWD                # where tests find tests/data
   /tmp/app/IlgpuLlm.Kernels.Tests          # any of the packed programs
+  bench/gpu.sh decode peers                # with IlgpuLlm.Cli packed: figures beside those of Transformers and cuBLAS
 TEXT

@@ -71,8 +71,8 @@ public abstract class Backend : IDisposable
     /// <summary>Waits for the operations before it and copies halves from the device.</summary>
     public abstract void Download(DeviceBuffer source, Span<Half> destination);
 
-    /// <summary>Sets all elements to zero.</summary>
-    public abstract void Clear(DeviceBuffer buffer);
+    /// <summary>Queues a copy of all elements of <paramref name="source"/> to the first ones of <paramref name="destination"/>, on the device.</summary>
+    public abstract void Copy(DeviceBuffer source, DeviceBuffer destination);
 
     /// <summary>Waits until every queued operation has ended.</summary>
     public abstract void Synchronize();

@@ -25,10 +25,13 @@ public sealed class ReadmeTests
     [DataRow("generate")]
     [DataRow("tokenize")]
     [DataRow("info")]
+    [DataRow("bench latency")]
+    [DataRow("bench throughput")]
+    [DataRow("bench kernels")]
     public async Task Readme_Options_AreThoseOfTheProgram(string command)
     {
         string readme = await File.ReadAllTextAsync(Path.Combine(TestData.Root, "README.md"));
-        string help = (await CommandLine.RunAsync(command, "--help")).Text;
+        string help = (await CommandLine.RunAsync([.. command.Split(' '), "--help"])).Text;
         foreach (string line in help.Split('\n').Where(line => line.StartsWith("  --", StringComparison.Ordinal)))
             StringAssert.Contains(readme, $"`{line.Trim().Split(' ')[0]}");
     }

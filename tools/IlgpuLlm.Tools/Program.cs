@@ -1,5 +1,8 @@
 using System.CommandLine;
 using IlgpuLlm.Tools;
 
-var root = new RootCommand("Developers' tools of IlgpuLlm.") { RandomCheckpointCommand.Create(), StepAllocationsCommand.Create(), LoadMemoryCommand.Create() };
+var root = new RootCommand("Developers' tools of IlgpuLlm.")
+{
+    RandomCheckpointCommand.Create(), StepAllocationsCommand.Create(), LoadMemoryCommand.Create(), CompareTop1Command.Create(),
+};
 return root.Parse(args).Invoke();

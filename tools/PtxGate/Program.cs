@@ -1,6 +1,7 @@
 // Compiles every kernel of the catalog to PTX and has ptxas assemble it. Fails on a kernel that does not compile or assemble, on warnings, on spills,
 // and, for hot kernels, on any stack or local memory.
 //   dotnet run -c Release --project tools/PtxGate [-- --save FOLDER] [-- --filter TEXT]
+//   dotnet run -c Release --project tools/PtxGate -- --time        compile times, without and with the cache on disk, instead
 using System.Diagnostics;
 using IlgpuLlm.Kernels.Gpu;
 using IlgpuLlm.Kernels.Gpu.Ptx;
@@ -9,6 +10,11 @@ using IlgpuLlm.PtxGate;
 (int Major, int Minor)[] architectures = [(8, 0), (8, 9), (9, 0)];
 string? folder = Option("--save"), filter = Option("--filter");
 var kernels = KernelCatalog.All.Where(k => filter is null || k.Name.Contains(filter, StringComparison.Ordinal)).ToArray();
+if (args.Contains("--time"))
+{
+    ColdStart.Measure(kernels);
+    return 0;
+}
 string root = FindRoot();
 var ptxas = Ptxas.Find(root);
 if (folder is not null)

@@ -63,7 +63,7 @@ internal sealed class GenerateRun(GenerateRequest request, CliConsole console)
     private Task<T> LoadAsync<T>(Func<EngineOptions, Task<T>> load, CancellationToken cancellationToken) =>
         ProgressDisplay.RunAsync(console, "loading", request.Verbose, report => load(request.Engine with
         {
-            Progress = new SynchronousProgress<Loading.LoadProgress>(p => report(p.BytesDone / (double)Math.Max(1, p.BytesTotal))),
+            Progress = new SynchronousProgress<Loading.LoadProgress>(p => report(p.Share)),
         }).WaitAsync(cancellationToken));
 
     private SamplingParams SamplingFor(EngineInfo info, SamplingParams defaults)

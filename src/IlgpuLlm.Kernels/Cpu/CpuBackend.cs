@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-
 namespace IlgpuLlm.Kernels.Cpu;
 
 /// <summary>
@@ -17,6 +15,7 @@ public sealed unsafe partial class CpuBackend : Backend
     private readonly CpuKernels _kernels;
     private readonly NativeBlock _linearScratch;
     private readonly LinearJob _linear;
+    private readonly CopyJob _copy = new();
     private readonly EmbeddingJob _embedding = new();
     private readonly RmsNormJob _rmsNorm;
     private readonly SiluMulJob _siluMul;
@@ -124,7 +123,14 @@ public sealed unsafe partial class CpuBackend : Backend
     }
 
     /// <inheritdoc/>
-    public override void Clear(DeviceBuffer buffer) => NativeMemory.Clear(CpuBuffer.From(buffer).Floats, (nuint)buffer.ByteLength);
+    public override void Copy(DeviceBuffer source, DeviceBuffer destination)
+    {
+        ShapeChecks.Transfer(destination, source.Type, source.Length, nameof(destination));
+        _copy.Source = CpuBuffer.From(source).Pointer;
+        _copy.Destination = CpuBuffer.From(destination).Pointer;
+        _copy.ByteLength = source.ByteLength;
+        Run(_copy, source.Length);
+    }
 
     /// <summary>Does nothing: every operation has ended when it returns.</summary>
     public override void Synchronize()

@@ -1,5 +1,19 @@
 namespace IlgpuLlm.Kernels.Cpu;
 
+/// <summary>Bytes from one place to another.</summary>
+internal sealed unsafe class CopyJob : ParallelJob
+{
+    public byte* Source;
+    public byte* Destination;
+    public long ByteLength;
+
+    public override void Execute(int part, int numParts)
+    {
+        long first = ByteLength / numParts * part, end = part == numParts - 1 ? ByteLength : ByteLength / numParts * (part + 1);
+        Buffer.MemoryCopy(Source + first, Destination + first, end - first, end - first);
+    }
+}
+
 /// <summary>Panels of a linear layer.</summary>
 internal sealed unsafe class LinearJob(CpuKernels kernels, NativeBlock scratch) : ParallelJob
 {

@@ -10,9 +10,15 @@ namespace IlgpuLlm.Kernels.Gpu;
 internal sealed class CudaGpuDevice : GpuDevice
 {
     private readonly CudaAccelerator _accelerator;
+    private readonly PtxCompiler _compiler;
+    private readonly PtxCache _cache = PtxCache.OfUser();
 
     private CudaGpuDevice(Context context, CudaAccelerator accelerator)
-        : base(context, accelerator) => _accelerator = accelerator;
+        : base(context, accelerator)
+    {
+        _accelerator = accelerator;
+        _compiler = new PtxCompiler(accelerator.Architecture, accelerator.InstructionSet);
+    }
 
     public override string Name => $"cuda:{_accelerator.DeviceId}";
 
@@ -73,36 +79,26 @@ internal sealed class CudaGpuDevice : GpuDevice
         }
     }
 
-    protected override Kernel LoadKernel(GpuKernel kernel) => PtxKernels.Load(_accelerator, kernel);
+    public override void CopyOnDevice(nint source, nint destination, long byteLength) =>
+        CudaException.ThrowIfFailed(Driver.MemcpyAsync(destination, source, (nint)byteLength, Stream));
 
-    protected override StagingBuffer CreateStaging() => new PinnedStaging(_accelerator);
+    public override void WaitForKernels()
+    {
+        base.WaitForKernels();
+        _compiler.Dispose(); // its contexts; it makes new ones if a kernel is asked for later
+        _cache.Trim();
+    }
+
+    public override void Dispose()
+    {
+        base.Dispose();
+        _compiler.Dispose();
+    }
+
+    protected override Task<Kernel> LoadKernelAsync(GpuKernel kernel) =>
+        Task.Run(() => PtxKernels.Load(_accelerator, kernel, PtxKernels.Get(_compiler, _cache, kernel)));
+
+    protected override StagingBuffer CreateStaging() => new PinnedStaging(_accelerator, (CudaStream)Stream);
 
     protected override bool IsOutOfMemory(Exception exception) => exception is CudaException { Error: nameof(CudaError.CUDA_ERROR_OUT_OF_MEMORY) };
-
-    /// <summary>Page-locked memory with a stream of its own, so that threads that load do not wait for each other.</summary>
-    private sealed class PinnedStaging : StagingBuffer
-    {
-        private readonly AcceleratorStream _stream;
-        private readonly nint _memory;
-
-        public PinnedStaging(CudaAccelerator accelerator)
-        {
-            CudaException.ThrowIfFailed(Driver.AllocateHostMemory(out _memory, ByteLength));
-            _stream = accelerator.CreateStream();
-        }
-
-        public override unsafe Span<byte> Bytes => new((void*)_memory, ByteLength);
-
-        public override void CopyToDevice(nint destination, int byteLength)
-        {
-            CudaException.ThrowIfFailed(Driver.MemcpyAsync(destination, _memory, byteLength, _stream));
-            _stream.Synchronize();
-        }
-
-        public override void Dispose()
-        {
-            _stream.Dispose();
-            CudaException.ThrowIfFailed(Driver.FreeHostMemory(_memory));
-        }
-    }
 }

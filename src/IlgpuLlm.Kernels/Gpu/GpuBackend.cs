@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using ILGPU.Runtime;
 using ILGPU.Runtime.Cuda;
 
 namespace IlgpuLlm.Kernels.Gpu;
@@ -85,6 +84,13 @@ public sealed class GpuBackend : Backend
     public override ElementType ActivationType(ModelShape model) => ElementType.F32;
 
     /// <inheritdoc/>
+    public override void ReserveWorkspace(WorkspaceShape shape)
+    {
+        _device.WaitForKernels();
+        base.ReserveWorkspace(shape);
+    }
+
+    /// <inheritdoc/>
     public override void Upload(ReadOnlySpan<float> source, DeviceBuffer destination) =>
         Upload(MemoryMarshal.AsBytes(source), ElementType.F32, source.Length, destination);
 
@@ -103,7 +109,12 @@ public sealed class GpuBackend : Backend
     public override void Download(DeviceBuffer source, Span<Half> destination) => Download(source, ElementType.F16, MemoryMarshal.AsBytes(destination), destination.Length);
 
     /// <inheritdoc/>
-    public override void Clear(DeviceBuffer buffer) => _device.Own(buffer).View<byte>().MemSetToZero(_device.Stream);
+    public override void Copy(DeviceBuffer source, DeviceBuffer destination)
+    {
+        ShapeChecks.Transfer(destination, source.Type, source.Length, nameof(destination));
+        if (source.Length > 0)
+            _device.CopyOnDevice(_device.Own(source).Address, _device.Own(destination).Address, source.ByteLength);
+    }
 
     /// <inheritdoc/>
     public override void Synchronize() => _device.Stream.Synchronize();

@@ -9,7 +9,7 @@ internal abstract class GpuDevice : IDisposable
 {
     private readonly Context _context;
     private readonly AcceleratorStream _stream;
-    private readonly List<Kernel> _kernels = []; // ILGPU's own cache holds them weakly
+    private readonly ConcurrentDictionary<GpuKernel, Task<Kernel>> _kernels = []; // ILGPU's own cache holds them weakly
     private readonly ConcurrentBag<StagingBuffer> _staging = [];
 
     protected GpuDevice(Context context, Accelerator accelerator)
@@ -49,6 +49,9 @@ internal abstract class GpuDevice : IDisposable
     /// <summary>Waits for the operations before it and copies from device memory.</summary>
     public abstract void CopyToHost(nint source, Span<byte> destination);
 
+    /// <summary>Queues a copy from device memory to device memory.</summary>
+    public abstract void CopyOnDevice(nint source, nint destination, long byteLength);
+
     /// <summary>Allocates a buffer of bytes, at least one.</summary>
     /// <exception cref="DeviceOutOfMemoryException">The device has not that much.</exception>
     public MemoryBuffer1D<byte, Stride1D.Dense> AllocateBytes(long length)
@@ -67,17 +70,20 @@ internal abstract class GpuDevice : IDisposable
         }
     }
 
-    /// <summary>Compiles a kernel and loads it. The delegate's parameters are the stream, the launch configuration and those of the kernel.</summary>
+    /// <summary>
+    /// Begins to compile and load a kernel; its first launch waits for it. The delegate's parameters are the stream, the launch configuration and those of
+    /// the kernel.
+    /// </summary>
     public TLauncher Load<TLauncher>(GpuKernel kernel)
         where TLauncher : Delegate
     {
         if (!KernelCatalog.All.Contains(kernel))
             throw new ArgumentException($"kernel {kernel.Name} is not in the catalog", nameof(kernel));
-        Accelerator.Bind();
-        var loaded = LoadKernel(kernel);
-        _kernels.Add(loaded);
-        return loaded.CreateLauncherDelegate<TLauncher>();
+        return DeferredLauncher<TLauncher>.Create(_kernels.GetOrAdd(kernel, LoadKernelAsync));
     }
+
+    /// <summary>Waits until every kernel is loaded that was asked for.</summary>
+    public virtual void WaitForKernels() => Task.WhenAll(_kernels.Values).GetAwaiter().GetResult();
 
     /// <summary>A free staging buffer; several threads may load weights at a time, each with one of its own. Give it back after use.</summary>
     public StagingBuffer RentStaging()
@@ -106,18 +112,20 @@ internal abstract class GpuDevice : IDisposable
     /// <inheritdoc/>
     public virtual void Dispose()
     {
+        // Kernels that nobody waited for are still being loaded, or failed.
+        Task.WhenAll(_kernels.Values).ContinueWith(static _ => { }, TaskScheduler.Default).Wait();
         Accelerator.Bind();
         while (_staging.TryTake(out var buffer))
             buffer.Dispose();
-        foreach (var kernel in _kernels)
-            kernel.Dispose();
+        foreach (var kernel in _kernels.Values.Where(kernel => kernel.IsCompletedSuccessfully))
+            kernel.Result.Dispose();
         _stream.Dispose();
         Accelerator.Dispose();
         _context.Dispose();
     }
 
-    /// <summary>Compiles and loads.</summary>
-    protected abstract Kernel LoadKernel(GpuKernel kernel);
+    /// <summary>Compiles and loads, at once or on another thread.</summary>
+    protected abstract Task<Kernel> LoadKernelAsync(GpuKernel kernel);
 
     /// <summary>Makes a staging buffer.</summary>
     protected abstract StagingBuffer CreateStaging();

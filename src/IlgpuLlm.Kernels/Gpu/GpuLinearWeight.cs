@@ -85,22 +85,23 @@ internal sealed class GpuLinearWeight : LinearWeight
         }
     }
 
-    /// <summary>Converts and copies stretch by stretch: beside the mapped source, a thread holds one staging buffer.</summary>
+    /// <summary>Converts stretch by stretch while the stretch before is being copied: beside the mapped source, a thread holds one staging buffer.</summary>
     private void LoadElements(GpuBuffer target, long first, ElementType sourceType, ReadOnlySpan<byte> source)
     {
         int sourceSize = sourceType.SizeInBytes(), targetSize = target.Type.SizeInBytes();
-        int stretch = StagingBuffer.ByteLength / targetSize;
+        int stretch = StagingBuffer.HalfByteLength / targetSize;
         var staging = _device.RentStaging();
         try
         {
             while (!source.IsEmpty)
             {
                 int count = Math.Min(stretch, source.Length / sourceSize);
-                Convert(source[..(count * sourceSize)], sourceType, staging.Bytes[..(count * targetSize)], target.Type);
+                Convert(source[..(count * sourceSize)], sourceType, staging.NextHalf()[..(count * targetSize)], target.Type);
                 staging.CopyToDevice(target.Address + (nint)(first * targetSize), count * targetSize);
                 source = source[(count * sourceSize)..];
                 first += count;
             }
+            staging.Publish();
         }
         finally
         {

@@ -38,9 +38,12 @@ internal sealed class IlgpuCpuDevice : GpuDevice
     public override unsafe void CopyToHost(nint source, Span<byte> destination) =>
         new ReadOnlySpan<byte>((void*)source, destination.Length).CopyTo(destination);
 
-    protected override Kernel LoadKernel(GpuKernel kernel) => kernel.IsCudaOnly
+    public override unsafe void CopyOnDevice(nint source, nint destination, long byteLength) =>
+        Buffer.MemoryCopy((void*)source, (void*)destination, byteLength, byteLength);
+
+    protected override Task<Kernel> LoadKernelAsync(GpuKernel kernel) => kernel.IsCudaOnly
         ? throw new NotSupportedException($"kernel {kernel.Name} consists of PTX instructions")
-        : Accelerator.LoadKernel(kernel.Body, KernelSpecialization.Empty);
+        : Task.FromResult(Accelerator.LoadKernel(kernel.Body, KernelSpecialization.Empty));
 
     protected override StagingBuffer CreateStaging() => new HostStaging(this);
 
@@ -48,11 +51,15 @@ internal sealed class IlgpuCpuDevice : GpuDevice
 
     private sealed class HostStaging(IlgpuCpuDevice device) : StagingBuffer
     {
-        private readonly byte[] _bytes = new byte[ByteLength];
+        private readonly byte[] _bytes = new byte[HalfByteLength]; // copies end before they return: one half does
 
-        public override Span<byte> Bytes => _bytes;
+        public override Span<byte> NextHalf() => _bytes;
 
         public override void CopyToDevice(nint destination, int byteLength) => device.CopyToDevice(_bytes.AsSpan(0, byteLength), destination);
+
+        public override void Publish()
+        {
+        }
 
         public override void Dispose()
         {

@@ -1,16 +1,21 @@
 namespace IlgpuLlm.Kernels.Gpu;
 
-/// <summary>A stretch of host memory in which one thread prepares weights for the device.</summary>
+/// <summary>
+/// Host memory in two halves in which one thread prepares weights for the device: it fills one half while the other one is being copied.
+/// </summary>
 internal abstract class StagingBuffer : IDisposable
 {
-    /// <summary>4 MiB: large enough to copy at the speed of the bus, small enough for a dozen loading threads.</summary>
-    public const int ByteLength = 4 << 20;
+    /// <summary>2 MiB a half: large enough to copy at the speed of the bus, small enough for a dozen loading threads and for their caches.</summary>
+    public const int HalfByteLength = 2 << 20;
 
-    /// <summary>The host memory, <see cref="ByteLength"/> bytes.</summary>
-    public abstract Span<byte> Bytes { get; }
+    /// <summary>The half that is free next, <see cref="HalfByteLength"/> bytes; waits until what was in it is copied.</summary>
+    public abstract Span<byte> NextHalf();
 
-    /// <summary>Copies the first bytes to the device and waits for it.</summary>
+    /// <summary>Queues a copy of the first bytes of that half to the device.</summary>
     public abstract void CopyToDevice(nint destination, int byteLength);
+
+    /// <summary>Operations that are queued to the device from now on come after the copies.</summary>
+    public abstract void Publish();
 
     /// <inheritdoc/>
     public abstract void Dispose();

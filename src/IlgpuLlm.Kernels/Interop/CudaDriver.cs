@@ -7,6 +7,7 @@ namespace IlgpuLlm.Kernels.Interop;
 internal static partial class CudaDriver
 {
     private const string Library = "cuda"; // CudaLibrary finds it
+    private const int EventWithoutTime = 2; // CU_EVENT_DISABLE_TIMING
     private const int CaptureRelaxed = 2; // other threads may allocate meanwhile
     private const int KernelNode = 0; // CU_GRAPH_NODE_TYPE_KERNEL
     private const byte ProgrammaticPort = 1; // CU_GRAPH_KERNEL_NODE_PORT_PROGRAMMATIC
@@ -76,7 +77,41 @@ internal static partial class CudaDriver
     /// <summary>Lets a function take more dynamic shared memory than the 48 KiB that are always allowed.</summary>
     public static void AllowDynamicSharedMemory(nint function, int bytes) => Check(cuFuncSetAttribute(function, MaxDynamicSharedSizeBytes, bytes));
 
+    /// <summary>Makes an event.</summary>
+    public static nint CreateEvent()
+    {
+        Check(cuEventCreate(out nint handle, EventWithoutTime));
+        return handle;
+    }
+
+    /// <summary>The event has happened once everything has ended that is queued to the stream by now.</summary>
+    public static void RecordEvent(nint handle, nint stream) => Check(cuEventRecord(handle, stream));
+
+    /// <summary>Waits until the event, as it was last recorded, has happened; not at all if it never was.</summary>
+    public static void WaitForEvent(nint handle) => Check(cuEventSynchronize(handle));
+
+    /// <summary>What is queued to the stream from now on waits for the event.</summary>
+    public static void StreamWaitsForEvent(nint stream, nint handle) => Check(cuStreamWaitEvent(stream, handle, 0));
+
+    /// <summary>Frees an event.</summary>
+    public static void DestroyEvent(nint handle) => Check(cuEventDestroy_v2(handle));
+
     private static void Check(int result) => CudaException.ThrowIfFailed((CudaError)result);
+
+    [LibraryImport(Library)]
+    private static partial int cuEventCreate(out nint handle, int flags);
+
+    [LibraryImport(Library)]
+    private static partial int cuEventRecord(nint handle, nint stream);
+
+    [LibraryImport(Library)]
+    private static partial int cuEventSynchronize(nint handle);
+
+    [LibraryImport(Library)]
+    private static partial int cuStreamWaitEvent(nint stream, nint handle, int flags);
+
+    [LibraryImport(Library)]
+    private static partial int cuEventDestroy_v2(nint handle);
 
     [LibraryImport(Library)]
     private static partial int cuFuncSetAttribute(nint function, int attribute, int value);

@@ -6,6 +6,7 @@ namespace IlgpuLlm.Kernels.Interop;
 internal static unsafe partial class LinuxMemory
 {
     private const int MadvHugepage = 14;
+    private const int MadvPopulateRead = 22;
     private const long HugePage = 2 << 20;
 
     /// <summary>
@@ -18,6 +19,18 @@ internal static unsafe partial class LinuxMemory
             return;
         byte* first = (byte*)(((nint)start + HugePage - 1) & -HugePage);
         Madvise(first, (nuint)(start + byteLength - first), MadvHugepage);
+    }
+
+    /// <summary>
+    /// Maps the pages of a stretch of a mapped file, reading what is not in the file cache, in one call: touching them one after the other costs a fault
+    /// every 64 KiB. Where it is not possible (before Linux 5.14), nothing changes.
+    /// </summary>
+    public static void PopulateForReading(byte* start, long byteLength)
+    {
+        if (!OperatingSystem.IsLinux() || byteLength == 0)
+            return;
+        byte* first = (byte*)((nint)start & -Environment.SystemPageSize);
+        Madvise(first, (nuint)(start + byteLength - first), MadvPopulateRead);
     }
 
     [LibraryImport("libc", EntryPoint = "madvise")]

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using IlgpuLlm.Engine;
 using IlgpuLlm.Execution;
 using IlgpuLlm.Kernels;
@@ -6,166 +5,194 @@ using IlgpuLlm.Models;
 
 namespace IlgpuLlm.Benchmarking;
 
-/// <summary>One operation alone at a model's shape.</summary>
-/// <param name="Name">The operation and its shape.</param>
-/// <param name="NumRows">Tokens.</param>
-/// <param name="Microseconds">The best average of a series.</param>
-/// <param name="GigabytesPerSecond">Bytes that it must at least move, over the time.</param>
-/// <param name="Teraflops">Multiplications and additions, over the time.</param>
-public sealed record KernelResult(string Name, int NumRows, double Microseconds, double GigabytesPerSecond, double Teraflops);
-
-/// <summary>Times the operations of a decode step, each alone, on random weights.</summary>
-public static class KernelBenchmark
+/// <summary>Times the operations of a step, each alone, on random weights and activations: zeros would draw less power and run at a higher clock.</summary>
+public sealed class KernelBenchmark
 {
-    private const int SeriesLength = 20, NumSeries = 5;
+    private readonly Backend _backend;
+    private readonly KernelTimer _timer;
+    private readonly KernelBenchmarkOptions _what;
+    private readonly ModelShape _model;
+    private readonly ElementType _activation;
+    private readonly double _copyGigabytesPerSecond;
+    private readonly double? _peakTeraflops;
+    private readonly List<KernelResult> _results = [];
+
+    private KernelBenchmark(Backend backend, KernelBenchmarkOptions what, ModelShape model, double copyGigabytesPerSecond)
+    {
+        _backend = backend;
+        _timer = new KernelTimer(backend);
+        _what = what;
+        _model = model;
+        _activation = backend.ActivationType(model);
+        _copyGigabytesPerSecond = copyGigabytesPerSecond;
+        _peakTeraflops = model.Weights == ElementType.F16 ? TensorPeak.Of(backend.Description) : null;
+    }
+
+    private ElementType DType => _model.Weights;
+
+    private int NumRows => _what.PrefillLen ?? _what.NumRows;
+
+    private int ContextLen => _what.PrefillLen ?? _what.ContextLen;
 
     /// <summary>Runs it.</summary>
     /// <param name="options">The model (config.json alone is read), device and dtype.</param>
-    /// <param name="numRows">Tokens of one sequence each.</param>
-    /// <param name="contextLen">Tokens that each sequence has in the cache.</param>
+    /// <param name="what">The operations and sizes.</param>
     /// <exception cref="IlgpuLlmException">As <see cref="LLM"/>'s constructor.</exception>
-    public static IReadOnlyList<KernelResult> Run(EngineOptions options, int numRows, int contextLen)
+    public static IReadOnlyList<KernelResult> Run(EngineOptions options, KernelBenchmarkOptions what)
     {
-        if (numRows < 1)
-            throw new InvalidOptionException("batch-size", $"{numRows} must be at least 1");
-        if (contextLen < 1)
-            throw new InvalidOptionException("context-len", $"{contextLen} must be at least 1");
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(what);
+        what.Validate();
         var files = ModelFiles.Read(options);
+        double copy = CopyBandwidth.Measure(options);
         using var backend = BackendFactory.Create(options.Device, options.NumThreads);
-        var config = files.Config;
-        var shape = LlamaModel.ShapeOf(config, files.Description, files.DType);
-        var attention = shape.Attention;
-        backend.ReserveWorkspace(new WorkspaceShape(shape, numRows, numRows, contextLen));
-        var results = new List<KernelResult>();
-        foreach (var (name, outFeatures, inFeatures) in new[]
-        {
-            ("qkv", attention.QkvWidth, config.HiddenSize), ("o + residual", config.HiddenSize, attention.QueryWidth),
-            ("gate-up + silu", 2 * config.IntermediateSize, config.HiddenSize), ("down + residual", config.HiddenSize, config.IntermediateSize),
-            ("lm-head", config.VocabSize, config.HiddenSize),
-        })
-            results.Add(Linear(backend, shape, name, outFeatures, inFeatures, numRows));
-        results.Add(Norm(backend, shape, numRows));
-        results.AddRange(Attention(backend, shape, numRows, contextLen, options.BlockSize));
-        return results;
+        var benchmark = new KernelBenchmark(backend, what, LlamaModel.ShapeOf(files.Config, files.Description, files.DType), copy);
+        benchmark.Run(files.Config.VocabSize, options.BlockSize);
+        return benchmark._results;
     }
 
-    private static KernelResult Linear(Backend backend, ModelShape shape, string name, int outFeatures, int inFeatures, int numRows)
+    private void Run(int vocab, int blockSize)
     {
-        var (dtype, activation) = (shape.Weights, backend.ActivationType(shape));
-        bool isGateUp = name.StartsWith("gate-up", StringComparison.Ordinal), isAdd = name.EndsWith("residual", StringComparison.Ordinal);
-        // Several copies, so that no weight is still in a cache when its turn comes again.
-        int numCopies = (int)Math.Clamp((512L << 20) / backend.LinearByteLength(outFeatures, inFeatures, dtype, false), 1, SeriesLength);
+        int maxRows = _what.LinearShapes.Select(s => s.NumRows).Append(NumRows).Max();
+        _backend.ReserveWorkspace(new WorkspaceShape(_model, maxRows, maxRows, ContextLen));
+        foreach (var (rows, outFeatures, inFeatures) in _what.LinearShapes)
+            Linear("", outFeatures, inFeatures, rows, _activation, _backend.Linear);
+        if (_what.LinearShapes.Count > 0)
+            return;
+        var (hidden, intermediate, attention) = (_model.HiddenSize, _model.IntermediateSize, _model.Attention);
+        Linear("qkv ", attention.QkvWidth, hidden, NumRows, _activation, _backend.Linear);
+        Linear("o + residual ", hidden, attention.QueryWidth, NumRows, ElementType.F32, _backend.LinearAdd);
+        Linear("gate-up + silu ", 2 * intermediate, hidden, NumRows, _activation, _backend.LinearSiluMul, isGateUp: true);
+        Linear("down + residual ", hidden, intermediate, NumRows, ElementType.F32, _backend.LinearAdd);
+        Linear("lm-head ", vocab, hidden, _what.PrefillLen is null ? NumRows : 1, ElementType.F32, _backend.Linear);
+        Norm(hidden);
+        Attention(attention, blockSize);
+    }
+
+    private void Linear(
+        string role, int outFeatures, int inFeatures, int numRows, ElementType outputType, Action<LinearWeight, DeviceBuffer, DeviceBuffer, int> operation,
+        bool isGateUp = false)
+    {
+        string name = $"linear {role}{outFeatures}x{inFeatures}";
+        if (!IsWanted(name))
+            return;
+        int numCopies = _timer.NumCopies(_backend.LinearByteLength(outFeatures, inFeatures, DType, hasBias: false));
         var weights = Enumerable.Range(0, numCopies).Select(_ => isGateUp
-            ? backend.CreateGateUp(shape, hasBias: false)
-            : backend.CreateLinear(outFeatures, inFeatures, dtype, hasBias: false)).ToArray();
-        using var input = Zeros(backend, activation, (long)numRows * inFeatures);
-        bool isWide = isAdd || name == "lm-head"; // the residual stream and logits
-        using var output = backend.Allocate(isWide ? ElementType.F32 : activation, (long)numRows * outFeatures);
-        foreach (var weight in weights)
-            weight.FillRandom(1, 0.03f);
-        double seconds = Time(backend, i =>
+            ? _backend.CreateGateUp(_model, hasBias: false)
+            : _backend.CreateLinear(outFeatures, inFeatures, DType, hasBias: false)).ToArray();
+        try
         {
-            if (isGateUp)
-                backend.LinearSiluMul(weights[i % numCopies], input, output, numRows);
-            else if (isAdd)
-                backend.LinearAdd(weights[i % numCopies], input, output, numRows);
-            else
-                backend.Linear(weights[i % numCopies], input, output, numRows);
-        });
-        double bytes = weights[0].ByteLength + (double)numRows * (inFeatures * activation.SizeInBytes() + outFeatures * output.Type.SizeInBytes());
-        foreach (var weight in weights)
-            weight.Dispose();
-        return Result($"linear {name} {outFeatures}x{inFeatures}", numRows, seconds, bytes, 2.0 * numRows * outFeatures * inFeatures);
-    }
-
-    private static KernelResult Norm(Backend backend, ModelShape shape, int numRows)
-    {
-        int hidden = shape.HiddenSize;
-        var activation = backend.ActivationType(shape);
-        using var x = Zeros(backend, ElementType.F32, (long)numRows * hidden);
-        using var normed = backend.Allocate(activation, (long)numRows * hidden);
-        using var weight = Zeros(backend, ElementType.F32, hidden);
-        double norm = Time(backend, _ => backend.RmsNorm(x, weight, normed, numRows, 1e-5f));
-        return Result($"rms-norm {hidden}", numRows, norm, (4.0 + activation.SizeInBytes()) * numRows * hidden, 4.0 * numRows * hidden);
-    }
-
-    private static IEnumerable<KernelResult> Attention(Backend backend, ModelShape model, int numRows, int contextLen, int blockSize)
-    {
-        var (shape, dtype, activation) = (model.Attention, model.Weights, backend.ActivationType(model));
-        int blocksPerSeq = (contextLen + blockSize - 1) / blockSize;
-        using var cache = new KvCache(backend, shape, dtype, numLayers: 1, numRows * blocksPerSeq, blockSize);
-        using var rotaryValues = Zeros(backend, ElementType.F32, (long)contextLen * shape.HeadDim);
-        using var qkv = Zeros(backend, activation, (long)numRows * shape.QkvWidth);
-        using var output = backend.Allocate(activation, (long)numRows * shape.QueryWidth);
-        var rotary = new RotaryTable(rotaryValues, contextLen, shape.HeadDim);
-        DeviceBuffer Ints(IEnumerable<int> values)
-        {
-            int[] array = [.. values];
-            var buffer = backend.Allocate(ElementType.I32, array.Length);
-            backend.Upload(array, buffer);
-            return buffer;
+            for (int i = 0; i < numCopies; i++)
+                weights[i].FillRandom((ulong)i, 0.03f);
+            using var input = Random(_activation, (long)numRows * inFeatures);
+            int outputWidth = isGateUp ? outFeatures / 2 : outFeatures;
+            using var output = _backend.Allocate(outputType, (long)numRows * outputWidth);
+            double bytes = (double)outFeatures * inFeatures * DType.SizeInBytes()
+                + (double)numRows * (inFeatures * _activation.SizeInBytes() + outputWidth * outputType.SizeInBytes());
+            Measure(name, numRows, numCopies, i => operation(weights[i], input, output, numRows), bytes, 2.0 * numRows * outFeatures * inFeatures);
         }
-        var rows = Enumerable.Range(0, numRows);
-        var batch = new BatchMetadata
+        finally
         {
-            TokenIds = Ints(rows),
-            Positions = Ints(rows.Select(_ => contextLen - 1)),
-            RotaryRows = Ints(rows.Select(_ => contextLen - 1)),
-            SlotMapping = Ints(rows.Select(s => s * blocksPerSeq * blockSize + contextLen - 1)),
-            TokenSequences = Ints(rows),
-            QueryStartLoc = Ints(Enumerable.Range(0, numRows + 1)),
-            SeqLens = Ints(rows.Select(_ => contextLen)),
-            BlockTables = Ints(Enumerable.Range(0, numRows * blocksPerSeq)),
-            LogitsIndices = Ints(rows),
-            MaxBlocksPerSeq = blocksPerSeq,
-            NumTokens = numRows,
-            NumSeqs = numRows,
-            NumLogits = numRows,
-            MaxQueryLen = 1,
-            MaxSeqLen = contextLen,
-        };
-        var layer = cache.Layers[0];
-        double seconds = Time(backend, _ => backend.Attention(shape, qkv, rotary, layer, batch, output));
-        yield return Result($"rotary, cache write, attention {contextLen} tokens", numRows, seconds,
-            2.0 * numRows * contextLen * shape.KvWidth * dtype.SizeInBytes(), 4.0 * numRows * contextLen * shape.QueryWidth);
+            foreach (var weight in weights)
+                weight.Dispose();
+        }
+    }
+
+    private void Norm(int hidden)
+    {
+        using var x = Random(ElementType.F32, (long)NumRows * hidden);
+        using var normed = _backend.Allocate(_activation, (long)NumRows * hidden);
+        using var weight = Random(ElementType.F32, hidden);
+        Measure($"rms-norm {hidden}", NumRows, 1, _ => _backend.RmsNorm(x, weight, normed, NumRows, 1e-5f),
+            (sizeof(float) + _activation.SizeInBytes()) * (double)NumRows * hidden, 4.0 * NumRows * hidden);
+    }
+
+    private void Attention(AttentionShape shape, int blockSize)
+    {
+        int numSeqs = _what.PrefillLen is null ? NumRows : 1, numTokens = NumRows, contextLen = ContextLen;
+        int blocksPerSeq = (contextLen + blockSize - 1) / blockSize;
+        double kvBytes = 2.0 * numSeqs * contextLen * shape.KvWidth * DType.SizeInBytes();
+        int numCopies = _timer.NumCopies((long)kvBytes);
+        using var cache = new KvCache(_backend, shape, DType, numCopies, numSeqs * blocksPerSeq, blockSize);
+        using var rotaryValues = Random(ElementType.F32, (long)contextLen * shape.HeadDim);
+        using var qkv = Random(_activation, (long)numTokens * shape.QkvWidth);
+        using var output = _backend.Allocate(_activation, (long)numTokens * shape.QueryWidth);
+        var rotary = new RotaryTable(rotaryValues, contextLen, shape.HeadDim);
+        var batch = Batch(numSeqs, numTokens / numSeqs, contextLen, blocksPerSeq, blockSize);
+        int queryLen = numTokens / numSeqs;
+        double numSeen = numSeqs * new AttentionWindow(shape.SlidingWindow).NumSeen(contextLen - queryLen, contextLen);
+        // Prefill reads all keys and values once, a decode step those that its window shows.
+        double seenBytes = queryLen > 1 ? kvBytes : 2 * numSeen * shape.KvWidth * DType.SizeInBytes();
+        string name = _what.PrefillLen is null ? $"rotary, attention {contextLen} tokens" : $"rotary, prefill attention {contextLen} tokens";
+        double rowBytes = (double)_activation.SizeInBytes() * numTokens * (shape.QkvWidth + shape.QueryWidth);
+        Measure(name, numTokens, numCopies, i => _backend.Attention(shape, qkv, rotary, cache.Layers[i], batch, output),
+            seenBytes + rowBytes, 4 * numSeen * shape.QueryWidth);
         foreach (var buffer in (DeviceBuffer[])[batch.TokenIds, batch.Positions, batch.RotaryRows, batch.SlotMapping, batch.TokenSequences,
             batch.QueryStartLoc, batch.SeqLens, batch.BlockTables, batch.LogitsIndices])
             buffer.Dispose();
     }
 
-    private static DeviceBuffer Zeros(Backend backend, ElementType type, long length)
+    /// <summary>Sequences of contextLen tokens whose last queryLen are computed.</summary>
+    private BatchMetadata Batch(int numSeqs, int queryLen, int contextLen, int blocksPerSeq, int blockSize)
     {
-        var buffer = backend.Allocate(type, length);
-        backend.Clear(buffer);
+        DeviceBuffer Ints(IEnumerable<int> values)
+        {
+            int[] array = [.. values];
+            var buffer = _backend.Allocate(ElementType.I32, array.Length);
+            _backend.Upload(array, buffer);
+            return buffer;
+        }
+        var tokens = Enumerable.Range(0, numSeqs * queryLen);
+        int Position(int token) => contextLen - queryLen + token % queryLen;
+        return new BatchMetadata
+        {
+            TokenIds = Ints(tokens.Select(_ => 0)),
+            Positions = Ints(tokens.Select(Position)),
+            RotaryRows = Ints(tokens.Select(Position)),
+            SlotMapping = Ints(tokens.Select(t => t / queryLen * blocksPerSeq * blockSize + Position(t))),
+            TokenSequences = Ints(tokens.Select(t => t / queryLen)),
+            QueryStartLoc = Ints(Enumerable.Range(0, numSeqs + 1).Select(s => s * queryLen)),
+            SeqLens = Ints(Enumerable.Repeat(contextLen, numSeqs)),
+            BlockTables = Ints(Enumerable.Range(0, numSeqs * blocksPerSeq)),
+            LogitsIndices = Ints(Enumerable.Range(0, numSeqs).Select(s => (s + 1) * queryLen - 1)),
+            MaxBlocksPerSeq = blocksPerSeq,
+            NumTokens = numSeqs * queryLen,
+            NumSeqs = numSeqs,
+            NumLogits = numSeqs,
+            MaxQueryLen = queryLen,
+            MaxSeqLen = contextLen,
+        };
+    }
+
+    private bool IsWanted(string name) => _what.Filter is null || name.Contains(_what.Filter, StringComparison.Ordinal);
+
+    private void Measure(string name, int numRows, int numCopies, Action<int> operation, double bytes, double flops)
+    {
+        if (!IsWanted(name))
+            return;
+        double seconds = _timer.Time(numCopies, operation);
+        double gigabytes = bytes / seconds / 1e9, teraflops = flops / seconds / 1e12;
+        _results.Add(new KernelResult(name, numRows, seconds * 1e6, gigabytes, teraflops, 100 * gigabytes / _copyGigabytesPerSecond, 100 * teraflops / _peakTeraflops));
+    }
+
+    /// <summary>Values in [-1, 1].</summary>
+    private DeviceBuffer Random(ElementType type, long length)
+    {
+        const int Piece = 1 << 20;
+        var random = new Random(1);
+        var values = new float[(int)Math.Min(length, Piece)];
+        for (int i = 0; i < values.Length; i++)
+            values[i] = 2 * random.NextSingle() - 1;
+        Half[] halves = Array.ConvertAll(values, v => (Half)v);
+        var buffer = _backend.Allocate(type, length);
+        for (long first = 0; first < length; first += Piece)
+        {
+            int count = (int)Math.Min(Piece, length - first);
+            if (type == ElementType.F16)
+                _backend.Upload(halves.AsSpan(0, count), buffer.Slice(first, count));
+            else
+                _backend.Upload(values.AsSpan(0, count), buffer.Slice(first, count));
+        }
         return buffer;
     }
-
-    /// <summary>Seconds of one operation: the best average of some series, each recorded as one graph where the device has graphs.</summary>
-    private static double Time(Backend backend, Action<int> operation)
-    {
-        void Series()
-        {
-            for (int i = 0; i < SeriesLength; i++)
-                operation(i);
-        }
-        Series();
-        backend.Synchronize();
-        using var graph = backend.SupportsGraphs ? backend.CaptureGraph(Series) : null;
-        double best = double.PositiveInfinity;
-        for (int i = 0; i <= NumSeries; i++)
-        {
-            long start = Stopwatch.GetTimestamp();
-            if (graph is null)
-                Series();
-            else
-                graph.Launch();
-            backend.Synchronize();
-            if (i > 0) // the first one warms up
-                best = Math.Min(best, Stopwatch.GetElapsedTime(start).TotalSeconds / SeriesLength);
-        }
-        return best;
-    }
-
-    private static KernelResult Result(string name, int numRows, double seconds, double bytes, double flops) =>
-        new(name, numRows, seconds * 1e6, bytes / seconds / 1e9, flops / seconds / 1e12);
 }

@@ -1,17 +1,53 @@
 namespace IlgpuLlm.Benchmarking;
 
-/// <summary>What one batch took, medians over the repetitions.</summary>
-/// <param name="BatchSize">Sequences.</param>
-/// <param name="InputLen">Prompt tokens of each.</param>
-/// <param name="OutputLen">New tokens of each.</param>
-/// <param name="PrefillTokensPerSecond">Prompt tokens of all over the time until the last sequence's first token.</param>
-/// <param name="TimeToFirstTokenMs">That time.</param>
-/// <param name="DecodeTokensPerSecond">Further tokens of all over the time from there to the end.</param>
-/// <param name="StepMs">That time over the number of decode steps.</param>
-/// <param name="WeightGigabytesPerSecond">Weights read over that time, embedding table excluded.</param>
-/// <param name="KvGigabytesPerSecond">Keys and values read over that time.</param>
-public sealed record LatencyResult(int BatchSize, int InputLen, int OutputLen, double PrefillTokensPerSecond, double TimeToFirstTokenMs,
-    double DecodeTokensPerSecond, double StepMs, double WeightGigabytesPerSecond, double KvGigabytesPerSecond);
+/// <summary>What one batch took, medians over the repetitions. GB/s are of weights (embedding table excluded), keys and values that must be read.</summary>
+public sealed record LatencyResult
+{
+    /// <summary>Sequences.</summary>
+    public required int BatchSize { get; init; }
+
+    /// <summary>Prompt tokens of each.</summary>
+    public required int InputLen { get; init; }
+
+    /// <summary>New tokens of each.</summary>
+    public required int OutputLen { get; init; }
+
+    /// <summary>Prompt tokens of all over the time until the last sequence's first token.</summary>
+    public required double PrefillTokensPerSecond { get; init; }
+
+    /// <summary>That time.</summary>
+    public required double TimeToFirstTokenMs { get; init; }
+
+    /// <summary>Multiplications and additions over that time.</summary>
+    public required double PrefillTeraflops { get; init; }
+
+    /// <summary>Bytes read over that time.</summary>
+    public required double PrefillGigabytesPerSecond { get; init; }
+
+    /// <summary>Those as a share of the copy bandwidth.</summary>
+    public double PrefillPercentOfCopy => 100 * PrefillGigabytesPerSecond / CopyGigabytesPerSecond;
+
+    /// <summary>Tokens over the time, while all sequences decode: from the last one's first token to the first one's last.</summary>
+    public required double DecodeTokensPerSecond { get; init; }
+
+    /// <summary>That time over the number of steps in it.</summary>
+    public required double StepMs { get; init; }
+
+    /// <summary>Weights read over that time.</summary>
+    public required double WeightGigabytesPerSecond { get; init; }
+
+    /// <summary>Keys and values read over that time.</summary>
+    public required double KvGigabytesPerSecond { get; init; }
+
+    /// <summary>Both.</summary>
+    public double DecodeGigabytesPerSecond => WeightGigabytesPerSecond + KvGigabytesPerSecond;
+
+    /// <summary>Both as a share of the copy bandwidth.</summary>
+    public double DecodePercentOfCopy => 100 * DecodeGigabytesPerSecond / CopyGigabytesPerSecond;
+
+    /// <summary>The device's measured copy bandwidth, read and written bytes.</summary>
+    public required double CopyGigabytesPerSecond { get; init; }
+}
 
 /// <summary>One batch of random prompts, all at once, greedy, end-of-sequence ignored.</summary>
 public static class LatencyBenchmark
@@ -23,43 +59,58 @@ public static class LatencyBenchmark
     /// <param name="outputLen">New tokens of each, at least 2.</param>
     /// <param name="numItersWarmup">Runs that do not count.</param>
     /// <param name="numIters">Runs that count.</param>
+    /// <param name="copyGigabytesPerSecond">The device's <see cref="CopyBandwidth"/>.</param>
     /// <exception cref="InvalidOptionException">A number is out of range.</exception>
     /// <exception cref="InvalidRequestException">The engine cannot hold such sequences.</exception>
-    public static LatencyResult Run(LLM llm, int batchSize, int inputLen, int outputLen, int numItersWarmup, int numIters)
+    public static LatencyResult Run(LLM llm, int batchSize, int inputLen, int outputLen, int numItersWarmup, int numIters, double copyGigabytesPerSecond)
     {
-        AtLeast("batch-size", batchSize, 1);
-        AtLeast("input-len", inputLen, 1);
-        AtLeast("output-len", outputLen, 2);
-        AtLeast("num-iters-warmup", numItersWarmup, 0);
-        AtLeast("num-iters", numIters, 1);
+        BenchmarkRun.AtLeast("batch-size", batchSize, 1);
+        BenchmarkRun.AtLeast("input-len", inputLen, 1);
+        BenchmarkRun.AtLeast("output-len", outputLen, 2);
+        BenchmarkRun.AtLeast("num-iters-warmup", numItersWarmup, 0);
+        BenchmarkRun.AtLeast("num-iters", numIters, 1);
         for (int i = 0; i < numItersWarmup; i++)
             RunOnce(llm, batchSize, inputLen, outputLen);
         var runs = Enumerable.Range(0, numIters).Select(_ => RunOnce(llm, batchSize, inputLen, outputLen)).ToList();
-        double prefill = Median(runs.Select(r => r.Prefill)), decode = Median(runs.Select(r => r.Decode));
-        int numSteps = outputLen - 1;
-        var memory = llm.Info.Memory;
-        double kvBytes = (double)batchSize * numSteps * (inputLen + outputLen / 2.0) * memory.BlockBytes / memory.BlockSize;
-        return new LatencyResult(batchSize, inputLen, outputLen, batchSize * (double)inputLen / prefill, prefill * 1e3, batchSize * (double)numSteps / decode,
-            decode / numSteps * 1e3, llm.Info.WeightBytesPerStep / 1e9 * numSteps / decode, kvBytes / 1e9 / decode);
+        double prefill = Median(runs.Select(r => r.Prefill)), step = Median(runs.Select(r => r.Step));
+        var traffic = new StepTraffic(llm.Info);
+        double prefillBytes = traffic.WeightBytes(NumPrefillSteps(batchSize, inputLen, llm.Info.Memory.MaxNumBatchedTokens)) + batchSize * traffic.PrefillKvBytes(inputLen);
+        double kvBytesPerStep = batchSize * traffic.DecodeKvBytes(inputLen, inputLen + outputLen - 1) / (outputLen - 1);
+        return new LatencyResult
+        {
+            BatchSize = batchSize,
+            InputLen = inputLen,
+            OutputLen = outputLen,
+            PrefillTokensPerSecond = (double)batchSize * inputLen / prefill,
+            TimeToFirstTokenMs = prefill * 1e3,
+            PrefillTeraflops = batchSize * traffic.PrefillFlops(inputLen) / prefill / 1e12,
+            PrefillGigabytesPerSecond = prefillBytes / prefill / 1e9,
+            DecodeTokensPerSecond = batchSize / step,
+            StepMs = step * 1e3,
+            WeightGigabytesPerSecond = traffic.WeightBytes(1) / step / 1e9,
+            KvGigabytesPerSecond = kvBytesPerStep / step / 1e9,
+            CopyGigabytesPerSecond = copyGigabytesPerSecond,
+        };
     }
 
-    private static (double Prefill, double Decode) RunOnce(LLM llm, int batchSize, int inputLen, int outputLen)
+    private static (double Prefill, double Step) RunOnce(LLM llm, int batchSize, int inputLen, int outputLen)
     {
-        var random = new Random(0);
-        var prompts = Enumerable.Range(0, batchSize).Select(_ =>
-            Prompt.FromTokens([.. Enumerable.Range(0, inputLen).Select(_ => random.Next(llm.Info.Config.VocabSize))])).ToList();
-        var outputs = llm.Generate(prompts, new SamplingParams { Temperature = 0, IgnoreEos = true, MaxTokens = outputLen });
-        if (outputs.FirstOrDefault(o => o.Outputs[0].TokenIds.Count != outputLen) is { } shorter)
-            throw new InvalidOptionException("output-len", $"{outputLen} does not fit: a sequence ended after {shorter.Outputs[0].TokenIds.Count} tokens ({shorter.Outputs[0].Error ?? "its longest length"})");
-        double first = outputs.Max(o => o.Metrics.FirstTokenTime);
-        return (first - outputs[0].Metrics.ArrivalTime, outputs.Max(o => o.Metrics.LastTokenTime) - first);
+        var outputs = BenchmarkRun.Generate(llm, batchSize, inputLen, outputLen);
+        double lastFirst = outputs.Max(o => o.Metrics.FirstTokenTime), firstLast = outputs.Min(o => o.Metrics.LastTokenTime);
+        // Where prefill takes several steps, early sequences decode while others are still in prefill: of these steps the decode figure does not tell.
+        int numGroups = outputs.Select(o => o.Metrics.FirstTokenTime).Distinct().Count();
+        long budget = llm.Info.Memory.MaxNumBatchedTokens;
+        long numMixedSteps = numGroups == 1 ? 0 : Math.Max(numGroups - 1, NumPrefillSteps(batchSize, inputLen, budget) - NumPrefillSteps(1, inputLen, budget));
+        long numFullSteps = outputLen - 1 - numMixedSteps;
+        if (numFullSteps < 1 || firstLast <= lastFirst)
+        {
+            throw new InvalidOptionException("output-len",
+                $"{outputLen} is too short: no step decodes all {batchSize} sequences; raise it, max-num-batched-tokens ({budget}) or max-num-seqs");
+        }
+        return (lastFirst - outputs[0].Metrics.ArrivalTime, (firstLast - lastFirst) / numFullSteps);
     }
 
-    private static void AtLeast(string option, int value, int least)
-    {
-        if (value < least)
-            throw new InvalidOptionException(option, $"{value} must be at least {least}");
-    }
+    private static long NumPrefillSteps(long batchSize, int inputLen, long budget) => (batchSize * inputLen + budget - 1) / budget;
 
     private static double Median(IEnumerable<double> values)
     {

@@ -25,8 +25,7 @@ internal static partial class EngineBuilder
     public static LoadedEngine Build(EngineOptions options, ILogger logger)
     {
         long start = Stopwatch.GetTimestamp();
-        var model = ModelFiles.Read(options);
-        var backend = BackendFactory.Create(options.Device, options.NumThreads);
+        var (model, backend) = Open(options);
         try
         {
             var plan = MemoryPlanner.Plan(backend, model.Config, model.Description, model.DType, options);
@@ -46,6 +45,24 @@ internal static partial class EngineBuilder
         }
     }
 
+    /// <summary>Reads the model's files, tokenizer included, while the device is being opened: half a second each.</summary>
+    private static (ModelFiles Model, Backend Backend) Open(EngineOptions options)
+    {
+        var opening = Task.Run(() => BackendFactory.Create(options.Device, options.NumThreads));
+        ModelFiles model;
+        try
+        {
+            model = ModelFiles.Read(options);
+        }
+        catch
+        {
+            // What is wrong with the model is said first, whether or not the device opens.
+            opening.ContinueWith(static task => task.Result.Dispose(), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
+            throw;
+        }
+        return (model, opening.GetAwaiter().GetResult());
+    }
+
     private static ModelRunner CreateRunner(ModelFiles model, Backend backend, MemoryPlan plan, EngineOptions options)
     {
         var (config, maxTokens, maxSeqs) = (model.Config, plan.MaxNumBatchedTokens, plan.MaxNumSeqs);
@@ -59,7 +76,7 @@ internal static partial class EngineBuilder
             var rotary = new RotaryTableBuilder(backend, new RotaryEmbedding(config), plan.MaxModelLen, maxTokens, config.HeadDim);
             var batch = new InputBatch(backend, maxTokens, maxSeqs, maxSeqs, plan.MaxModelLen, plan.BlockSize);
             var graphs = backend.SupportsGraphs
-                ? new DecodeGraphs(backend, llama, cache.Layers, rotary.Table, Math.Min(maxSeqs, maxTokens), plan.MaxModelLen, plan.BlockSize)
+                ? new DecodeGraphs(backend, llama, cache.Layers, rotary.Table, Math.Min(maxSeqs, maxTokens), plan.MaxModelLen, plan.BlockSize, options.Progress)
                 : null;
             return new ModelRunner(backend, llama, cache, rotary, batch, graphs, maxSeqs, maxSeqs, config.VocabSize);
         }

@@ -1,4 +1,5 @@
 using IlgpuLlm.Kernels;
+using IlgpuLlm.Loading;
 using IlgpuLlm.Models;
 using IlgpuLlm.Scheduling;
 
@@ -17,7 +18,8 @@ internal sealed class DecodeGraphs : IDisposable
     private readonly int[] _staging;
     private readonly Bucket[] _buckets;
 
-    public DecodeGraphs(Backend backend, LlamaModel model, KvCacheLayer[] cache, RotaryTable rotary, int maxSeqs, int maxModelLen, int blockSize)
+    public DecodeGraphs(Backend backend, LlamaModel model, KvCacheLayer[] cache, RotaryTable rotary, int maxSeqs, int maxModelLen, int blockSize,
+        IProgress<LoadProgress>? progress = null)
     {
         _backend = backend;
         _blockSize = blockSize;
@@ -25,7 +27,12 @@ internal sealed class DecodeGraphs : IDisposable
         int[] sizes = [.. Sizes(maxSeqs)];
         _slab = backend.Allocate(ElementType.I32, NumElements(sizes[^1], _maxBlocksPerSeq));
         _staging = GC.AllocateArray<int>(checked((int)_slab.Length), pinned: true);
-        _buckets = Array.ConvertAll(sizes, size => Capture(size, model, cache, rotary));
+        _buckets = new Bucket[sizes.Length];
+        for (int i = 0; i < sizes.Length; i++)
+        {
+            _buckets[i] = Capture(sizes[i], model, cache, rotary);
+            progress?.Report(default(LoadProgress) with { GraphsDone = i + 1, GraphsTotal = sizes.Length });
+        }
     }
 
     /// <summary>The device memory that the constructor allocates, in bytes; what the driver keeps for the graphs themselves is not known.</summary>

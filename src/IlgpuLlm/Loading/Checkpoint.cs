@@ -10,8 +10,8 @@ namespace IlgpuLlm.Loading;
 /// </summary>
 internal sealed class Checkpoint : IWeightSource
 {
-    // Large enough that a GPU's upload runs at full speed, small enough that all cores share one tensor.
-    private const int ChunkBytes = 8 << 20;
+    // Large enough that a GPU's upload runs at full speed, small enough that all cores share one tensor and that a chunk stays in their caches.
+    private const int ChunkBytes = 2 << 20;
 
     // Packed layouts interleave some rows: chunks of this many rows keep threads off each other's cache lines.
     private const int ChunkRowAlignment = 64;
@@ -57,6 +57,7 @@ internal sealed class Checkpoint : IWeightSource
             int first = chunk * chunkRows;
             int count = Math.Min(chunkRows, rows - first);
             var source = file.Read(tensor, (long)first * rowBytes, count * rowBytes);
+            MappedMemory.WillRead(source);
             target.LoadRows(firstRow + first, count, type, source);
             Report(name, source.Length);
         });

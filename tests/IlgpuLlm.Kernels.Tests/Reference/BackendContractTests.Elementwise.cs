@@ -3,6 +3,19 @@ namespace IlgpuLlm.Kernels.Tests.Reference;
 public abstract partial class BackendContractTests
 {
     [TestMethod]
+    public void Copy_PartOfABuffer_CopiesItAlone()
+    {
+        using Backend backend = CreateBackend();
+        foreach (int length in new[] { 0, 1, 7, 70_001 })
+        {
+            float[] from = TestTensors.Random(length, length), to = TestTensors.Random(length + 1, length + 3);
+            using DeviceBuffer source = backend.Upload(from), destination = backend.Upload(to);
+            backend.Copy(source, destination);
+            TestTensors.AssertSameBits([.. from, .. to[length..]], backend.Download(destination), $"{length} elements");
+        }
+    }
+
+    [TestMethod]
     public void RmsNorm_OddWidths_MatchesReferenceAndAnyNumberOfRows()
     {
         using Backend backend = CreateBackend();

@@ -40,6 +40,8 @@ public abstract partial class BackendContractTests
         Throws("GatherRows output", () => backend.GatherRows(big, ints, small, 4, 2));
         Throws("Upload", () => backend.Upload(new float[8], small));
         Throws("Upload type", () => backend.Upload(new int[4], small));
+        Throws("Copy", () => backend.Copy(big, small));
+        Throws("Copy type", () => backend.Copy(small, ints));
         Throws("Download", () => backend.Download(small, new float[8]));
         Throws("LoadRows length", () => weight.LoadRows(0, 1, ElementType.F32, new byte[31]));
         Throws("LoadRows range", () => weight.LoadRows(10, 1, ElementType.F32, new byte[32]));

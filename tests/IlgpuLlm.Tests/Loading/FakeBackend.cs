@@ -31,9 +31,9 @@ internal sealed class FakeBackend : Backend
 
     public override void Download(DeviceBuffer source, Span<Half> destination) => throw new NotSupportedException();
 
-    public override void Clear(DeviceBuffer buffer) => throw new NotSupportedException();
-
     public override void Upload(ReadOnlySpan<int> source, DeviceBuffer destination) => throw new NotSupportedException();
+
+    public override void Copy(DeviceBuffer source, DeviceBuffer destination) => throw new NotSupportedException();
 
     public override void Synchronize() => throw new NotSupportedException();
 

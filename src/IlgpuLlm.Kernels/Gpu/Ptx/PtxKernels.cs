@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using ILGPU;
+using ILGPU.Backends;
 using ILGPU.Backends.EntryPoints;
 using ILGPU.Backends.PTX;
 using ILGPU.Runtime;
@@ -8,7 +9,7 @@ using IlgpuLlm.Kernels.Interop;
 
 namespace IlgpuLlm.Kernels.Gpu.Ptx;
 
-/// <summary>The way of a kernel from C# to the device: compile, patch the text, load. The place where intrinsics are made known to ILGPU.</summary>
+/// <summary>The way of a kernel from C# to the device: compile and patch, or find it on disk; load. The place where intrinsics are made known to ILGPU.</summary>
 internal static class PtxKernels
 {
     private const int MaxStaticSharedBytes = 48 * 1024; // more must be asked for
@@ -20,12 +21,20 @@ internal static class PtxKernels
         return builder.Optimize(OptimizationLevel.O2).Inlining(InliningMode.Aggressive);
     }
 
-    /// <summary>Compiles a kernel and loads it into a device.</summary>
-    public static Kernel Load(CudaAccelerator accelerator, GpuKernel kernel)
+    /// <summary>Finds a kernel in the cache, or compiles it and puts it there.</summary>
+    public static PtxKernel Get(PtxCompiler compiler, PtxCache cache, GpuKernel kernel)
     {
-        var compiled = Compile(accelerator.Backend, kernel);
-        Text(compiled) = PtxPatch.Apply(compiled.PTXAssembly, Number(accelerator.Architecture), target: null);
-        var loaded = (CudaKernel)accelerator.LoadKernel(compiled);
+        if (cache.Find(kernel, compiler.Target) is { } found)
+            return found;
+        var compiled = compiler.Compile(kernel);
+        cache.Store(kernel, compiler.Target, compiled);
+        return compiled;
+    }
+
+    /// <summary>Loads a compiled kernel into a device. Several threads may do so at a time.</summary>
+    public static Kernel Load(CudaAccelerator accelerator, GpuKernel kernel, PtxKernel compiled)
+    {
+        var loaded = (CudaKernel)accelerator.LoadKernel(ForLauncher(accelerator.Context, kernel, compiled));
         if (kernel.DynamicSharedBytes > MaxStaticSharedBytes)
             CudaDriver.AllowDynamicSharedMemory(loaded.FunctionPtr, kernel.DynamicSharedBytes);
         return loaded;
@@ -37,17 +46,18 @@ internal static class PtxKernels
     /// <param name="minor">Compute capability.</param>
     public static string Compile(GpuKernel kernel, int major, int minor)
     {
-        using var context = Context.Create(builder => Configure(builder)); // of its own: a kernel that fails to compile poisons it
-        using var backend = new PTXBackend(context, new CudaArchitecture(major, minor), CudaInstructionSet.ISA_84, null!);
-        return PtxPatch.Apply(Compile(backend, kernel).PTXAssembly, major * 10 + minor, $"sm_{major}{minor}");
+        using var compiler = new PtxCompiler(new CudaArchitecture(major, minor), CudaInstructionSet.ISA_84);
+        return compiler.Compile(kernel).Text;
     }
 
-    private static int Number(CudaArchitecture architecture) => architecture.Major * 10 + architecture.Minor;
+    /// <summary>What ILGPU makes launchers from: of a kernel's C# it needs the signature alone, so a text that was compiled elsewhere serves as well.</summary>
+    internal static PTXCompiledKernel ForLauncher(Context context, GpuKernel kernel, PtxKernel compiled)
+    {
+        var (entry, specialization) = PtxCompiler.Describe(kernel);
+        var shared = new SharedMemorySpecification(compiled.StaticSharedBytes, compiled.HasDynamicShared);
+        return Create(context, new EntryPoint(entry, shared, specialization), null, compiled.Text);
+    }
 
-    private static PTXCompiledKernel Compile(PTXBackend backend, GpuKernel kernel) =>
-        (PTXCompiledKernel)backend.Compile(
-            EntryPointDescription.FromExplicitlyGroupedKernel(kernel.Body), new KernelSpecialization(kernel.GroupSize, minNumGroupsPerMultiprocessor: 1));
-
-    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "<PTXAssembly>k__BackingField")]
-    private static extern ref string Text(PTXCompiledKernel kernel);
+    [UnsafeAccessor(UnsafeAccessorKind.Constructor)]
+    private static extern PTXCompiledKernel Create(Context context, EntryPoint entryPoint, CompiledKernel.KernelInfo? info, string text);
 }
