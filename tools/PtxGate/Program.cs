@@ -6,7 +6,7 @@ using IlgpuLlm.Kernels.Gpu;
 using IlgpuLlm.Kernels.Gpu.Ptx;
 using IlgpuLlm.PtxGate;
 
-(int Major, int Minor)[] architectures = [(8, 0), (9, 0)];
+(int Major, int Minor)[] architectures = [(8, 0), (8, 9), (9, 0)];
 string? folder = Option("--save"), filter = Option("--filter");
 var kernels = KernelCatalog.All.Where(k => filter is null || k.Name.Contains(filter, StringComparison.Ordinal)).ToArray();
 string root = FindRoot();
@@ -15,12 +15,14 @@ if (folder is not null)
     Directory.CreateDirectory(folder);
 
 int failures = 0;
-Console.WriteLine($"{"kernel",-28} {"arch",-6} {"registers",9} {"shared",7} {"stack",6} {"spills",7} {"compile",10}");
+Console.WriteLine($"{"kernel",-36} {"arch",-7} {"registers",9} {"shared",7} {"stack",6} {"spills",7} {"compile",10}");
 foreach (var kernel in kernels)
 {
     foreach ((int major, int minor) in architectures)
     {
-        string architecture = $"sm_{major}{minor}";
+        string architecture = kernel.Target ?? $"sm_{major}{minor}";
+        if (kernel.Target is not null && !kernel.Target.StartsWith($"sm_{major}{minor}", StringComparison.Ordinal))
+            continue;
         var watch = Stopwatch.StartNew();
         string ptx;
         try
@@ -39,7 +41,7 @@ foreach (var kernel in kernels)
             continue;
         var report = ptxas.Assemble(ptx, architecture);
         Console.WriteLine(
-            $"{kernel.Name,-28} {architecture,-6} {report.Registers,9} {report.SharedBytes,7} {report.StackBytes,6} {report.SpillBytes,7} {milliseconds,7} ms");
+            $"{kernel.Name,-36} {architecture,-7} {report.Registers,9} {report.SharedBytes,7} {report.StackBytes,6} {report.SpillBytes,7} {milliseconds,7} ms");
         if (report.Error is not null)
             Fail($"{kernel.Name} {architecture}: {report.Error}");
         if (report.SpillBytes > 0 || (kernel.IsHot && report.StackBytes > 0))

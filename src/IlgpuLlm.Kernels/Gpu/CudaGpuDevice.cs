@@ -21,6 +21,12 @@ internal sealed class CudaGpuDevice : GpuDevice
     /// <summary>Whether the device multiplies halves by mma.sync with cp.async: sm_80 and later.</summary>
     public bool HasTensorCores => _accelerator.Architecture.Major >= 8;
 
+    /// <summary>Whether it is a Hopper: wgmma, tensor memory accelerator (sm_90a, which no later device runs).</summary>
+    public bool IsHopper => _accelerator.Architecture is { Major: 9, Minor: 0 };
+
+    /// <summary>The multiprocessors of the device.</summary>
+    public int NumMultiprocessors => _accelerator.NumMultiprocessors;
+
     private static CudaAPI Driver => CudaAPI.CurrentAPI;
 
     /// <summary>The devices that the driver shows; none where there is no driver.</summary>

@@ -12,6 +12,7 @@ internal static class KernelCatalog
         .. RmsNormKernel.Variants,
         .. LinearKernel.Variants,
         .. MmaLinearKernel.Variants,
+        .. HopperLinearKernel.Variants,
         .. RotaryKernel.Variants,
         .. AttentionKernel.Variants,
         .. SiluMulKernel.Variants,

@@ -12,7 +12,7 @@ internal struct UInt2
 /// Instructions that C# has no word for. They exist in PTX only: kernels that use them are loaded on CUDA devices, and are tested there against the
 /// portable kernels.
 /// </summary>
-internal static class PtxIntrinsics
+internal static partial class PtxIntrinsics
 {
     /// <summary>The address of a shared-memory element in the shared window.</summary>
     [IntrinsicImplementation, Ptx("cvt.u32.u64 $0, %0;")]

@@ -24,7 +24,7 @@ internal static class PtxKernels
     public static Kernel Load(CudaAccelerator accelerator, GpuKernel kernel)
     {
         var compiled = Compile(accelerator.Backend, kernel);
-        Text(compiled) = PtxPatch.Apply(compiled.PTXAssembly, target: null);
+        Text(compiled) = PtxPatch.Apply(compiled.PTXAssembly, target: null, kernel);
         var loaded = (CudaKernel)accelerator.LoadKernel(compiled);
         if (kernel.DynamicSharedBytes > MaxStaticSharedBytes)
             CudaDriver.AllowDynamicSharedMemory(loaded.FunctionPtr, kernel.DynamicSharedBytes);
@@ -39,7 +39,7 @@ internal static class PtxKernels
     {
         using var context = Context.Create(builder => Configure(builder)); // of its own: a kernel that fails to compile poisons it
         using var backend = new PTXBackend(context, new CudaArchitecture(major, minor), CudaInstructionSet.ISA_84, null!);
-        return PtxPatch.Apply(Compile(backend, kernel).PTXAssembly, $"sm_{major}{minor}");
+        return PtxPatch.Apply(Compile(backend, kernel).PTXAssembly, $"sm_{major}{minor}", kernel);
     }
 
     private static PTXCompiledKernel Compile(PTXBackend backend, GpuKernel kernel) =>

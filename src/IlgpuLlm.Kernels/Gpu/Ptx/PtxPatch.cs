@@ -17,9 +17,21 @@ internal static partial class PtxPatch
         return target is null ? ptx : Target().Replace(ptx, ".target " + target);
     }
 
+    /// <summary>The same, and the directives of the kernel's entry that ILGPU does not know.</summary>
+    public static string Apply(string ptx, string? target, GpuKernel kernel)
+    {
+        ptx = Apply(ptx, kernel.Target ?? target);
+        string directives = (kernel.MaxRegisters > 0 ? $"\n.maxnreg {kernel.MaxRegisters}" : "")
+            + (kernel.ClusterSize > 1 ? $"\n.explicitcluster\n.reqnctapercluster {kernel.ClusterSize}, 1, 1" : "");
+        return directives.Length == 0 ? ptx : LastDirective().Replace(ptx, "$0" + directives, 1);
+    }
+
     [GeneratedRegex(@"\b(bra|brx\.idx|call|ret)\.uni\b")]
     private static partial Regex Uniform();
 
     [GeneratedRegex(@"\.target sm_\d+\w*")]
     private static partial Regex Target();
+
+    [GeneratedRegex(@"\.minnctapersm \d+")]
+    private static partial Regex LastDirective();
 }
