@@ -77,7 +77,7 @@ internal static class HopperLinearBody<TTile, TEpilogue>
             PtxIntrinsics.FenceBarriers();
         }
         if (TTile.ClusterSize > 1)
-            PtxIntrinsics.ClusterBarrier();
+            PtxIntrinsics.MeetCluster();
         else
             Group.Barrier();
 
@@ -98,7 +98,7 @@ internal static class HopperLinearBody<TTile, TEpilogue>
                 PtxIntrinsics.ClusterBarrier(); // as the consumers do between writing their sums and reading those of others
         }
         if (TTile.ClusterSize > 1)
-            PtxIntrinsics.ClusterBarrier(); // no group leaves while another one reads its memory or writes to it
+            PtxIntrinsics.MeetCluster(); // no group leaves while another one reads its memory or writes to it
     }
 
     private static void Produce(uint memory, uint full, uint empty, long weightMap, long activationMap, HopperGrid grid)

@@ -175,11 +175,12 @@ internal sealed class HopperLinearKernel : IDisposable
             where TEpilogue : struct, IHopperEpilogue
         {
             const int MaxRegistersWide = 168; // three warpgroups' share of 65536; they exchange them later
+            const int MaxRegistersNarrow = 112; // two groups of 288 lanes a multiprocessor
             var kernel = GpuKernel.Of("linear.hopper." + name, typeof(HopperLinearBody<TTile, TEpilogue>), HopperLinearBody<TTile, TEpilogue>.GroupSize) with
             {
                 IsCudaOnly = true,
                 Target = "sm_90a",
-                MaxRegisters = TTile.IsWide ? MaxRegistersWide : 0,
+                MaxRegisters = TTile.IsWide ? MaxRegistersWide : MaxRegistersNarrow,
                 ClusterSize = TTile.ClusterSize,
                 DynamicSharedBytes = HopperLinearBody<TTile, TEpilogue>.SharedBytes,
             };

@@ -22,9 +22,11 @@ internal static partial class PtxIntrinsics
     [IntrinsicImplementation, Ptx("mbarrier.arrive.shared::cta.b64 _, [%0];")]
     public static void ArriveBarrier(uint barrier) => throw Only();
 
-    /// <summary>Arrives at the barrier at this address in the group <paramref name="rank"/> of the cluster.</summary>
-    [IntrinsicImplementation, Ptx(
-        "{ .reg .b32 remote; mapa.shared::cluster.u32 remote, %0, %1; mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote]; }")]
+    /// <summary>
+    /// Arrives at the barrier at this address in the group <paramref name="rank"/> of the cluster. Says that this lane has read, not that it has written:
+    /// releasing to the whole cluster would wait for all its stores.
+    /// </summary>
+    [IntrinsicImplementation, Ptx("{ .reg .b32 remote; mapa.shared::cluster.u32 remote, %0, %1; mbarrier.arrive.shared::cluster.b64 _, [remote]; }")]
     public static void ArriveBarrier(uint barrier, int rank) => throw Only();
 
     /// <summary>Arrives at a barrier and tells it how many bytes copies will bring before its phase ends.</summary>
@@ -43,6 +45,10 @@ internal static partial class PtxIntrinsics
         "{ .reg .b16 mask; cvt.u16.u32 mask, %5; cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster " +
         "[%0], [%1, {%2, %3}], [%4], mask; }")]
     public static void CopyBoxToCluster(uint shared, long map, int x, int y, uint barrier, int groups) => throw Only();
+
+    /// <summary>Waits for all lanes of the cluster, and for nothing that they wrote but new barriers after <see cref="FenceBarriers"/>.</summary>
+    [IntrinsicImplementation, Ptx("barrier.cluster.arrive.relaxed; barrier.cluster.wait.acquire;")]
+    public static void MeetCluster() => throw Only();
 
     /// <summary>Waits for all lanes of the cluster; what they wrote to shared memory before is visible.</summary>
     [IntrinsicImplementation, Ptx("barrier.cluster.arrive.release; barrier.cluster.wait.acquire;")]
