@@ -104,8 +104,8 @@ internal static class HopperLinearBody<TTile, TEpilogue>
     private static void Produce(uint memory, uint full, uint empty, long weightMap, long activationMap, HopperGrid grid)
     {
         PtxIntrinsics.LaunchDependents();
-        int tile = Grid.IdxX / TTile.ClusterSize;
-        int firstStep = FirstStep(grid), numSteps = EndStep(grid) - firstStep;
+        int tile = ClusterIndex();
+        int firstStep = PtxIntrinsics.Here(FirstStep(grid)), numSteps = PtxIntrinsics.Here(EndStep(grid) - firstStep);
         Place place = PlaceOf(tile, grid);
 
         // The weights of the first stages are there before the previous kernel has ended.
@@ -137,7 +137,7 @@ internal static class HopperLinearBody<TTile, TEpilogue>
                     parity ^= 1;
                 }
             }
-            tile += Grid.DimX / TTile.ClusterSize;
+            tile += NumClusters();
             step = 0;
         }
     }
@@ -148,10 +148,10 @@ internal static class HopperLinearBody<TTile, TEpilogue>
         PtxIntrinsics.WaitForDependencies();
         int row = (Group.IdxX >> 5) * 16 + ((Group.IdxX & 31) >> 2);
         var at = new StageCursor();
-        for (int tile = Grid.IdxX / TTile.ClusterSize; tile < NumTiles(grid); tile += Grid.DimX / TTile.ClusterSize)
+        for (int tile = ClusterIndex(); tile < NumTiles(grid); tile += NumClusters())
         {
-            at = Multiply(memory, full, empty, at, grid.NumSteps);
             Place place = PlaceOf(tile, grid);
+            at = Multiply(memory, full, empty, at, grid.NumSteps);
             for (int part = 0; part < TTile.Columns / 64; part++)
                 HopperStore<TEpilogue>.StoreWide(output, place.Token + row, place.Feature + part * 64, Wgmma.Take<TTile>(part));
         }
@@ -159,7 +159,7 @@ internal static class HopperLinearBody<TTile, TEpilogue>
 
     private static void ConsumeNarrow(uint memory, uint full, uint empty, HopperOutput output, HopperGrid grid)
     {
-        Multiply(memory, full, empty, new StageCursor(), EndStep(grid) - FirstStep(grid));
+        Multiply(memory, full, empty, new StageCursor(), PtxIntrinsics.Here(EndStep(grid) - FirstStep(grid)));
 
         // The stages are done with: the sums take their place, [tokens, features].
         PtxIntrinsics.PartialBarrier(NumConsumerLanes);
@@ -172,11 +172,11 @@ internal static class HopperLinearBody<TTile, TEpilogue>
             PtxIntrinsics.PartialBarrier(NumConsumerLanes);
 
         PtxIntrinsics.WaitForDependencies();
-        int feature = PlaceOf(Grid.IdxX / TTile.ClusterSize, grid).Feature;
-        int runLength = HopperStore<TEpilogue>.RunLength, numRuns = RowsA / runLength;
-        for (int i = Rank() * NumConsumerLanes + Group.IdxX; i < output.NumRows * numRuns; i += TTile.ClusterSize * NumConsumerLanes)
+        int feature = PlaceOf(ClusterIndex(), grid).Feature;
+        int runLength = HopperStore<TEpilogue>.RunLength, numRuns = RowsA / runLength, tokens = NumConsumerLanes / numRuns;
+        int run = (Group.IdxX & (numRuns - 1)) * runLength;
+        for (int token = PtxIntrinsics.Here(Rank() * tokens + Group.IdxX / numRuns); token < output.NumRows; token += TTile.ClusterSize * tokens)
         {
-            int token = i / numRuns, run = i % numRuns * runLength;
             uint sums = memory + (uint)((token * StagedPitch + run) * sizeof(float));
             HopperStore<TEpilogue>.StoreRun(output, token, feature + run, Eight(sums), TEpilogue.IsGated ? Eight(sums + 8 * sizeof(float)) : default);
         }
@@ -257,13 +257,17 @@ internal static class HopperLinearBody<TTile, TEpilogue>
         return new() { Low = low, High = high };
     }
 
-    private static int Rank() => Grid.IdxX % TTile.ClusterSize;
+    private static int Rank() => TTile.ClusterSize == 1 ? 0 : PtxIntrinsics.ClusterRank();
+
+    private static int ClusterIndex() => TTile.ClusterSize == 1 ? Grid.IdxX : PtxIntrinsics.ClusterIndex();
+
+    private static int NumClusters() => TTile.ClusterSize == 1 ? Grid.DimX : PtxIntrinsics.NumClusters();
 
     private static int FirstStep(HopperGrid grid) => TTile.IsWide ? 0 : grid.NumSteps * Rank() / TTile.ClusterSize;
 
     private static int EndStep(HopperGrid grid) => TTile.IsWide ? grid.NumSteps : grid.NumSteps * (Rank() + 1) / TTile.ClusterSize;
 
-    private static int NumTiles(HopperGrid grid) => TTile.IsWide ? grid.NumTokenTiles * grid.NumFeatureTiles : Grid.DimX / TTile.ClusterSize;
+    private static int NumTiles(HopperGrid grid) => TTile.IsWide ? grid.NumTokenTiles * grid.NumFeatureTiles : NumClusters();
 
     /// <summary>
     /// Where a tile is. Wide tiles follow each other so that those that are made at a time share rows of both operands in the L2 cache: down a stretch of
@@ -272,15 +276,15 @@ internal static class HopperLinearBody<TTile, TEpilogue>
     private static Place PlaceOf(int tile, HopperGrid grid)
     {
         if (!TTile.IsWide)
-            return new() { Feature = tile * RowsA };
+            return new() { Feature = PtxIntrinsics.Here(tile * RowsA) };
         int stretch = RasterTokens / (RowsA * TTile.ClusterSize);
         int first = tile / (stretch * grid.NumFeatureTiles) * stretch;
         int height = IntrinsicMath.Min(grid.NumTokenTiles - first, stretch);
         int within = tile - first * grid.NumFeatureTiles;
         return new()
         {
-            Token = ((first + within % height) * TTile.ClusterSize + Rank()) * RowsA,
-            Feature = within / height * TTile.Columns,
+            Token = PtxIntrinsics.Here(((first + within % height) * TTile.ClusterSize + Rank()) * RowsA),
+            Feature = PtxIntrinsics.Here(within / height * TTile.Columns),
         };
     }
 

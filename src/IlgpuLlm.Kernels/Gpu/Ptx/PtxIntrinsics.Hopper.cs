@@ -5,6 +5,22 @@ namespace IlgpuLlm.Kernels.Gpu.Ptx;
 /// <summary>Instructions of sm_90: barriers in shared memory, copies by the tensor memory accelerator (TMA), clusters. Addresses in shared memory are words.</summary>
 internal static partial class PtxIntrinsics
 {
+    /// <summary>The value itself, computed here: ILGPU moves what has no effect to where it is used, also into a loop.</summary>
+    [IntrinsicImplementation, Ptx("mov.b32 $0, %0;")]
+    public static int Here(int value) => throw Only();
+
+    /// <summary>The number of this group in its cluster.</summary>
+    [IntrinsicImplementation, Ptx("mov.u32 $0, %cluster_ctarank;")]
+    public static int ClusterRank() => throw Only();
+
+    /// <summary>The number of this cluster in the grid's first dimension.</summary>
+    [IntrinsicImplementation, Ptx("mov.u32 $0, %clusterid.x;")]
+    public static int ClusterIndex() => throw Only();
+
+    /// <summary>The number of clusters in the grid's first dimension.</summary>
+    [IntrinsicImplementation, Ptx("mov.u32 $0, %nclusterid.x;")]
+    public static int NumClusters() => throw Only();
+
     /// <summary>Makes a barrier whose phase ends after so many arrivals and all expected bytes.</summary>
     [IntrinsicImplementation, Ptx("mbarrier.init.shared::cta.b64 [%0], %1;")]
     public static void InitBarrier(uint barrier, int arrivals) => throw Only();
