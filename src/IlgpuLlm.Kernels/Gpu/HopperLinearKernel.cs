@@ -18,7 +18,7 @@ internal sealed class HopperLinearKernel : IDisposable
     private const int MaxSplit = 8;
     private const int WideTokens = 128;
 
-    private static readonly VariantTable Table = new();
+    private static readonly HopperVariants Table = new();
 
     private readonly CudaGpuDevice _device;
     private readonly TensorMaps _maps;
@@ -29,6 +29,9 @@ internal sealed class HopperLinearKernel : IDisposable
         _device = device;
         _maps = new(device);
     }
+
+    /// <summary>The tile of <see cref="HopperVariants.WideTiles"/> that is taken whatever the shape, for measurements; null: the one that fits best.</summary>
+    internal int? WideTile { get; set; }
 
     private delegate void Launcher(
         AcceleratorStream stream, KernelConfig config, long weightMap, long activationMap, HopperOutput output, HopperGrid grid);
@@ -62,11 +65,11 @@ internal sealed class HopperLinearKernel : IDisposable
             NumRows = numRows,
             NumColumns = weight.OutFeatures,
         };
-        int index = numRows <= MaxNarrowRows
-            ? Table.Narrow(numRows, Split(weight.OutFeatures, weight.InFeatures), epilogue)
-            : Table.Wide(ChooseWide(numRows, weight.OutFeatures), epilogue);
-        Launch(index, weight, input.Address, inputRows, target);
+        Launch(Choose(weight, numRows, epilogue), weight, input.Address, inputRows, target);
     }
+
+    /// <summary>The name of the kernel that a launch would take.</summary>
+    public string NameOf(GpuLinearWeight weight, int numRows, LinearEpilogue epilogue) => Table.All[Choose(weight, numRows, epilogue)].Kernel.Name;
 
     public void Dispose() => _maps.Dispose();
 
@@ -81,14 +84,18 @@ internal sealed class HopperLinearKernel : IDisposable
 
     private static int DivideUp(int value, int divisor) => (value + divisor - 1) / divisor;
 
+    private int Choose(GpuLinearWeight weight, int numRows, LinearEpilogue epilogue) => numRows <= MaxNarrowRows
+        ? Table.Narrow(numRows, Split(weight.OutFeatures, weight.InFeatures), epilogue)
+        : Table.Wide(WideTile ?? ChooseWide(numRows, weight.OutFeatures), epilogue);
+
     /// <summary>The wide tile that takes the least time on this device.</summary>
     private int ChooseWide(int numRows, int outFeatures)
     {
         int best = 0;
         double least = double.PositiveInfinity;
-        for (int i = 0; i < VariantTable.WideTiles.Length; i++)
+        for (int i = 0; i < HopperVariants.WideTiles.Length; i++)
         {
-            (int features, int cluster, double cost) = VariantTable.WideTiles[i];
+            (int features, int cluster, double cost) = HopperVariants.WideTiles[i];
             long tiles = (long)DivideUp(numRows, WideTokens * cluster) * DivideUp(outFeatures, features);
             long clusters = _device.NumMultiprocessors / cluster;
             double time = (tiles + clusters - 1) / clusters * cost;
@@ -100,7 +107,7 @@ internal sealed class HopperLinearKernel : IDisposable
 
     private void Launch(int index, GpuLinearWeight weight, nint input, int inputRows, HopperOutput output)
     {
-        Variant variant = Table.All[index];
+        HopperVariant variant = Table.All[index];
         var launcher = _launchers[index] ??= _device.Load<Launcher>(variant.Kernel);
         long weightMap = _maps.Get(weight.Matrix.Address, weight.OutFeatures, weight.InFeatures, variant.WeightBoxRows);
         long activationMap = _maps.Get(input, inputRows, weight.InFeatures, variant.ActivationBoxRows);
@@ -114,79 +121,5 @@ internal sealed class HopperLinearKernel : IDisposable
         }
         var shared = SharedMemoryConfig.RequestDynamic<byte>(variant.Kernel.DynamicSharedBytes);
         launcher(_device.Stream, new KernelConfig(clusters * cluster, variant.Kernel.GroupSize, shared), weightMap, activationMap, output, grid);
-    }
-
-    /// <summary>A kernel and what its launch must know.</summary>
-    private sealed record Variant(GpuKernel Kernel, bool IsWide, int Features, int WeightBoxRows, int ActivationBoxRows);
-
-    /// <summary>All variants, found by arithmetic.</summary>
-    private sealed class VariantTable
-    {
-        private const int NumEpilogues = 4;
-        private const int NumSplits = 4;
-        private const int SmallestTokens = 8;
-
-        /// <summary>Features, groups in a cluster, and the relative time of a tile (128 tokens a group): smaller ones read more for what they multiply.</summary>
-        public static readonly (int Features, int Cluster, double Cost)[] WideTiles = [(256, 2, 1.0), (256, 1, 1.06), (128, 2, 0.54), (128, 1, 0.57), (64, 1, 0.34)];
-
-        public VariantTable() => All =
-        [
-            .. WideEpilogues<WideTile<C256, C2>>(), .. WideEpilogues<WideTile<C256, C1>>(), .. WideEpilogues<WideTile<C128, C2>>(),
-            .. WideEpilogues<WideTile<C128, C1>>(), .. WideEpilogues<WideTile<C64, C1>>(),
-            .. NarrowSplits<C8>(), .. NarrowSplits<C16>(), .. NarrowSplits<C32>(), .. NarrowSplits<C64>(), .. NarrowSplits<C128>(),
-        ];
-
-        public IReadOnlyList<Variant> All { get; }
-
-        public int Wide(int tile, LinearEpilogue epilogue) => tile * NumEpilogues + (int)epilogue;
-
-        public int Narrow(int numRows, int split, LinearEpilogue epilogue)
-        {
-            int tokens = 0;
-            while (SmallestTokens << tokens < numRows)
-                tokens++;
-            int narrow = tokens * NumSplits + System.Numerics.BitOperations.Log2((uint)split);
-            return (WideTiles.Length + narrow) * NumEpilogues + (int)epilogue;
-        }
-
-        private static Variant[] WideEpilogues<TTile>()
-            where TTile : struct, IHopperTile => Epilogues<TTile>($"wide.{TTile.Columns}.c{TTile.ClusterSize}");
-
-        private static Variant[] NarrowSplits<TTokens>()
-            where TTokens : struct, IConstant =>
-        [
-            .. NarrowEpilogues<NarrowTile<TTokens, C1>>(), .. NarrowEpilogues<NarrowTile<TTokens, C2>>(),
-            .. NarrowEpilogues<NarrowTile<TTokens, C4>>(), .. NarrowEpilogues<NarrowTile<TTokens, C8>>(),
-        ];
-
-        private static Variant[] NarrowEpilogues<TTile>()
-            where TTile : struct, IHopperTile => Epilogues<TTile>($"narrow.{TTile.Columns}.k{TTile.ClusterSize}");
-
-        // In the order of LinearEpilogue.
-        private static Variant[] Epilogues<TTile>(string name)
-            where TTile : struct, IHopperTile =>
-        [
-            Of<TTile, HalvesEpilogue>(name + ".halves"), Of<TTile, FloatsEpilogue>(name + ".floats"),
-            Of<TTile, ResidualEpilogue>(name + ".residual"), Of<TTile, GateUpEpilogue>(name + ".gate-up"),
-        ];
-
-        private static Variant Of<TTile, TEpilogue>(string name)
-            where TTile : struct, IHopperTile
-            where TEpilogue : struct, IHopperEpilogue
-        {
-            const int MaxRegistersWide = 168; // three warpgroups' share of 65536; they exchange them later
-            const int MaxRegistersNarrow = 112; // two groups of 288 lanes a multiprocessor
-            var kernel = GpuKernel.Of("linear.hopper." + name, typeof(HopperLinearBody<TTile, TEpilogue>), HopperLinearBody<TTile, TEpilogue>.GroupSize) with
-            {
-                IsCudaOnly = true,
-                Target = "sm_90a",
-                MaxRegisters = TTile.IsWide ? MaxRegistersWide : MaxRegistersNarrow,
-                ClusterSize = TTile.ClusterSize,
-                DynamicSharedBytes = HopperLinearBody<TTile, TEpilogue>.SharedBytes,
-            };
-            return new Variant(
-                kernel, TTile.IsWide, TTile.IsWide ? TTile.Columns : HopperLinearBody<TTile, TEpilogue>.RowsA,
-                HopperLinearBody<TTile, TEpilogue>.WeightBoxRows, HopperLinearBody<TTile, TEpilogue>.ActivationBoxRows);
-        }
     }
 }
