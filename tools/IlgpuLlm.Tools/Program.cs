@@ -1,5 +1,5 @@
 using System.CommandLine;
 using IlgpuLlm.Tools;
 
-var root = new RootCommand("Developers' tools of IlgpuLlm.") { RandomCheckpointCommand.Create(), StepAllocationsCommand.Create(), LoadMemoryCommand.Create() };
+var root = new RootCommand("Developers' tools of IlgpuLlm.") { RandomCheckpointCommand.Create(), StepAllocationsCommand.Create(), LoadMemoryCommand.Create(), GemmCommand.Create() };
 return root.Parse(args).Invoke();
