@@ -2,9 +2,9 @@ using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
+using ILGPU.Runtime.Cuda;
 using IlgpuLlm.Kernels;
 using IlgpuLlm.Kernels.Gpu;
-using ILGPU.Runtime.Cuda;
 
 namespace IlgpuLlm.Tools;
 
