@@ -21,12 +21,14 @@ if (folder is not null)
     Directory.CreateDirectory(folder);
 
 int failures = 0;
-Console.WriteLine($"{"kernel",-28} {"arch",-6} {"registers",9} {"shared",7} {"stack",6} {"spills",7} {"compile",10}");
+Console.WriteLine($"{"kernel",-36} {"arch",-7} {"registers",9} {"shared",7} {"stack",6} {"spills",7} {"compile",10}");
 foreach (var kernel in kernels)
 {
     foreach ((int major, int minor) in architectures)
     {
-        string architecture = $"sm_{major}{minor}";
+        string architecture = kernel.Target ?? $"sm_{major}{minor}";
+        if (kernel.Target is not null && !kernel.Target.StartsWith($"sm_{major}{minor}", StringComparison.Ordinal))
+            continue;
         var watch = Stopwatch.StartNew();
         string ptx;
         try
@@ -45,7 +47,7 @@ foreach (var kernel in kernels)
             continue;
         var report = ptxas.Assemble(ptx, architecture);
         Console.WriteLine(
-            $"{kernel.Name,-28} {architecture,-6} {report.Registers,9} {report.SharedBytes,7} {report.StackBytes,6} {report.SpillBytes,7} {milliseconds,7} ms");
+            $"{kernel.Name,-36} {architecture,-7} {report.Registers,9} {report.SharedBytes,7} {report.StackBytes,6} {report.SpillBytes,7} {milliseconds,7} ms");
         if (report.Error is not null)
             Fail($"{kernel.Name} {architecture}: {report.Error}");
         if (report.SpillBytes > 0 || (kernel.IsHot && report.StackBytes > 0))

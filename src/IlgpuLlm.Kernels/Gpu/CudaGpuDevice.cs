@@ -30,6 +30,12 @@ internal sealed class CudaGpuDevice : GpuDevice
     /// <summary>Whether kernels may be launched before the ones in front of them have ended: sm_90 and later.</summary>
     public bool HasDependentLaunch => _accelerator.Architecture.Major >= 9;
 
+    /// <summary>Whether it is a Hopper: wgmma, tensor memory accelerator (sm_90a, which no later device runs).</summary>
+    public bool IsHopper => _accelerator.Architecture is { Major: 9, Minor: 0 };
+
+    /// <summary>The multiprocessors of the device.</summary>
+    public int NumMultiprocessors => _accelerator.NumMultiprocessors;
+
     private static CudaAPI Driver => CudaAPI.CurrentAPI;
 
     /// <summary>The devices that the driver shows; none where there is no driver.</summary>

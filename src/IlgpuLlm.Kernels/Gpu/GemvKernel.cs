@@ -3,19 +3,6 @@ using ILGPU.Runtime;
 
 namespace IlgpuLlm.Kernels.Gpu;
 
-/// <summary>What becomes of a linear layer's product.</summary>
-internal enum LinearOutput
-{
-    /// <summary>It is stored.</summary>
-    Store,
-
-    /// <summary>It is added to the residual stream.</summary>
-    Add,
-
-    /// <summary>silu(gate) * up is stored.</summary>
-    SiluMul,
-}
-
 /// <summary>Launches <see cref="GemvBody{TFormat, TStorage, TRaw, TX, TOutput, TOut}"/>: products of one row, 16-byte aligned.</summary>
 internal sealed class GemvKernel(GpuDevice device)
 {
@@ -51,16 +38,16 @@ internal sealed class GemvKernel(GpuDevice device)
         && Chunks.IsAligned(input.View<byte>(), 16) && (input.Type == ElementType.F32 || weight.Storage == ElementType.F16);
 
     /// <summary>Queues the product; shapes were checked.</summary>
-    public void Launch(GpuLinearWeight weight, GpuBuffer input, GpuBuffer output, LinearOutput kind)
+    public void Launch(GpuLinearWeight weight, GpuBuffer input, GpuBuffer output, LinearEpilogue epilogue)
     {
         if (weight.Storage == ElementType.F32)
-            _float.Launch(weight, input, output, kind);
+            _float.Launch(weight, input, output, epilogue);
         else if (input.Type == ElementType.F32)
-            _mixed.Launch(weight, input, output, kind);
-        else if (kind == LinearOutput.Store && output.Type == ElementType.F16)
-            Launch(device, _storeHalves, weight, input, output, kind);
+            _mixed.Launch(weight, input, output, epilogue);
+        else if (epilogue == LinearEpilogue.Halves)
+            Launch(device, _storeHalves, weight, input, output, epilogue);
         else
-            _half.Launch(weight, input, output, kind);
+            _half.Launch(weight, input, output, epilogue);
     }
 
     private static GpuKernel[] Variant<TFormat, TStorage, TRaw, TX, TElement, T>(string name)
@@ -77,12 +64,12 @@ internal sealed class GemvKernel(GpuDevice device)
     ];
 
     private static void Launch<TStorage, TX, TOut>(
-        GpuDevice device, Launcher<TStorage, TX, TOut> launch, GpuLinearWeight weight, GpuBuffer input, GpuBuffer output, LinearOutput kind)
+        GpuDevice device, Launcher<TStorage, TX, TOut> launch, GpuLinearWeight weight, GpuBuffer input, GpuBuffer output, LinearEpilogue epilogue)
         where TStorage : unmanaged
         where TX : unmanaged
         where TOut : unmanaged
     {
-        int numOutputs = kind == LinearOutput.SiluMul ? weight.OutFeatures / 2 : weight.OutFeatures;
+        int numOutputs = epilogue == LinearEpilogue.GateUp ? weight.OutFeatures / 2 : weight.OutFeatures;
         int lanes = device.GroupSize(WarpSize), warps = device.GroupSize(GroupSize) / lanes;
         var config = new KernelConfig(new Index3D((numOutputs + warps - 1) / warps, 1, 1), new Index3D(lanes, warps, 1));
         var shape = new GemvShape
@@ -106,12 +93,12 @@ internal sealed class GemvKernel(GpuDevice device)
         private readonly Launcher<TStorage, TX, float> _add = device.Load<Launcher<TStorage, TX, float>>(variants[1]);
         private readonly Launcher<TStorage, TX, TMlp> _siluMul = device.Load<Launcher<TStorage, TX, TMlp>>(variants[2]);
 
-        public void Launch(GpuLinearWeight weight, GpuBuffer input, GpuBuffer output, LinearOutput kind)
+        public void Launch(GpuLinearWeight weight, GpuBuffer input, GpuBuffer output, LinearEpilogue epilogue)
         {
-            if (kind == LinearOutput.SiluMul)
-                GemvKernel.Launch(device, _siluMul, weight, input, output, kind);
+            if (epilogue == LinearEpilogue.GateUp)
+                GemvKernel.Launch(device, _siluMul, weight, input, output, epilogue);
             else
-                GemvKernel.Launch(device, kind == LinearOutput.Add ? _add : _store, weight, input, output, kind);
+                GemvKernel.Launch(device, epilogue == LinearEpilogue.Residual ? _add : _store, weight, input, output, epilogue);
         }
     }
 }

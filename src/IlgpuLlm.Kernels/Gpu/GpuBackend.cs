@@ -19,6 +19,7 @@ public sealed class GpuBackend : Backend
     private readonly GemvKernel _gemv;
     private readonly LinearKernel _linear;
     private readonly MmaLinearKernel? _mmaLinear;
+    private readonly HopperLinearKernel? _hopperLinear;
     private readonly RotaryKernel _rotary;
     private readonly AttentionKernel _attention;
     private readonly SiluMulKernel _siluMul;
@@ -32,6 +33,7 @@ public sealed class GpuBackend : Backend
         _gemv = new(device);
         _linear = new(device);
         _mmaLinear = device is CudaGpuDevice { HasTensorCores: true } cuda ? new(cuda) : null;
+        _hopperLinear = device is CudaGpuDevice { IsHopper: true } hopper ? new(hopper) : null;
         _rotary = new(device);
         _attention = new(device);
         _siluMul = new(device);
@@ -140,7 +142,7 @@ public sealed class GpuBackend : Backend
         var (matrix, x, y) = (Own(weight), _device.Own(input), _device.Own(output));
         CheckLinear(matrix, x, numRows);
         ShapeChecks.Activations(y, numRows, matrix.OutFeatures, nameof(output));
-        Launch(matrix, x, y, numRows, LinearOutput.Store);
+        Launch(matrix, x, y, numRows, y.Type == ElementType.F16 ? LinearEpilogue.Halves : LinearEpilogue.Floats);
     }
 
     /// <inheritdoc/>
@@ -149,7 +151,7 @@ public sealed class GpuBackend : Backend
         var (matrix, x, y) = (Own(weight), _device.Own(input), _device.Own(residual));
         CheckLinear(matrix, x, numRows);
         ShapeChecks.Buffer(y, ElementType.F32, numRows, matrix.OutFeatures, nameof(residual));
-        Launch(matrix, x, y, numRows, LinearOutput.Add);
+        Launch(matrix, x, y, numRows, LinearEpilogue.Residual);
     }
 
     /// <inheritdoc/>
@@ -159,7 +161,7 @@ public sealed class GpuBackend : Backend
         CheckLinear(matrix, x, numRows);
         ShapeChecks.Activations(y, numRows, matrix.OutFeatures / 2, nameof(output));
         if (GemvKernel.Supports(matrix, x, numRows) || x.Type == ElementType.F16)
-            Launch(matrix, x, y, numRows, LinearOutput.SiluMul);
+            Launch(matrix, x, y, numRows, LinearEpilogue.GateUp);
         else
             base.LinearSiluMul(weight, input, output, numRows);
     }
@@ -187,6 +189,7 @@ public sealed class GpuBackend : Backend
     public override void Dispose()
     {
         base.Dispose();
+        _hopperLinear?.Dispose();
         _device.Dispose();
     }
 
@@ -209,16 +212,18 @@ public sealed class GpuBackend : Backend
         ShapeChecks.Activations(input, numRows, weight.InFeatures, nameof(input));
     }
 
-    private void Launch(GpuLinearWeight weight, GpuBuffer input, GpuBuffer output, int numRows, LinearOutput kind)
+    private void Launch(GpuLinearWeight weight, GpuBuffer input, GpuBuffer output, int numRows, LinearEpilogue epilogue)
     {
         if (numRows == 0)
             return;
         if (GemvKernel.Supports(weight, input, numRows))
-            _gemv.Launch(weight, input, output, kind);
+            _gemv.Launch(weight, input, output, epilogue);
+        else if (_hopperLinear is not null && input.Type == ElementType.F16 && _hopperLinear.Supports(weight, epilogue))
+            _hopperLinear.Launch(weight, input, output, numRows, epilogue);
         else if (_mmaLinear is not null && MmaLinearKernel.Supports(weight, input))
-            _mmaLinear.Launch(weight, input, output, numRows, kind);
-        else if (input.Type == ElementType.F32 && output.Type == ElementType.F32 && kind != LinearOutput.SiluMul)
-            _linear.Launch(weight, input, output, numRows, accumulate: kind == LinearOutput.Add);
+            _mmaLinear.Launch(weight, input, output, numRows, epilogue);
+        else if (input.Type == ElementType.F32 && output.Type == ElementType.F32 && epilogue != LinearEpilogue.GateUp)
+            _linear.Launch(weight, input, output, numRows, accumulate: epilogue == LinearEpilogue.Residual);
         else
             throw new ArgumentException($"no kernel multiplies {input.Type} rows of {weight.InFeatures} by {weight.Storage} weights into {output.Type}", nameof(input));
     }

@@ -61,6 +61,10 @@ internal sealed class IlgpuCpuDevice : GpuDevice
         {
         }
 
+        public override void Wait()
+        {
+        }
+
         public override void Dispose()
         {
         }

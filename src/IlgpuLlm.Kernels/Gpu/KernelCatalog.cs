@@ -13,6 +13,7 @@ internal static class KernelCatalog
         .. GemvKernel.Variants,
         .. LinearKernel.Variants,
         .. MmaLinearKernel.Variants,
+        .. HopperLinearKernel.Variants,
         .. RotaryKernel.Variants,
         .. AttentionKernel.Variants,
         .. SiluMulKernel.Variants,

@@ -29,9 +29,8 @@ internal sealed class MmaLinearKernel(CudaGpuDevice device)
         weight.Storage == ElementType.F16 && input.Type == ElementType.F16 && weight.InFeatures % TileK == 0;
 
     /// <summary>Queues the product; shapes were checked. Halves are stored in an even number of columns, and gate and up lie in blocks of 8.</summary>
-    public void Launch(GpuLinearWeight weight, GpuBuffer input, GpuBuffer output, int numRows, LinearOutput kind)
+    public void Launch(GpuLinearWeight weight, GpuBuffer input, GpuBuffer output, int numRows, LinearEpilogue epilogue)
     {
-        bool isWide = output.Type == ElementType.F32;
         var target = new MmaOutput
         {
             Floats = output.View<float>(),
@@ -42,9 +41,9 @@ internal sealed class MmaLinearKernel(CudaGpuDevice device)
             NumColumns = weight.OutFeatures,
         };
         if (numRows < SmallestLargeBatch)
-            _small.Launch(weight, input, target, kind, isWide);
+            _small.Launch(weight, input, target, epilogue);
         else
-            _large.Launch(weight, input, target, kind, isWide);
+            _large.Launch(weight, input, target, epilogue);
     }
 
     /// <summary>The variants of one tile.</summary>
@@ -52,11 +51,9 @@ internal sealed class MmaLinearKernel(CudaGpuDevice device)
         where TShape : struct, IMmaShape
         where TTile : unmanaged, IMmaTile<TTile>
     {
-        private readonly Launcher _storeHalves = device.Load<Launcher>(Kernels[0]);
-        private readonly Launcher _storeFloats = device.Load<Launcher>(Kernels[1]);
-        private readonly Launcher _add = device.Load<Launcher>(Kernels[2]);
-        private readonly Launcher _siluMul = device.Load<Launcher>(Kernels[3]);
+        private readonly Launcher[] _launchers = [.. Kernels.Select(device.Load<Launcher>)];
 
+        // In the order of LinearEpilogue.
         public static GpuKernel[] Kernels { get; } =
             [Kernel<MmaStoreHalves>("store"), Kernel<MmaStoreFloats>("store-f32"), Kernel<MmaAddFloats>("add"), Kernel<MmaStoreSiluMul>("silu-mul")];
 
@@ -64,14 +61,9 @@ internal sealed class MmaLinearKernel(CudaGpuDevice device)
 
         private static int TileN => MmaLinearBody<TShape, TTile, MmaStoreHalves>.TileN;
 
-        public void Launch(GpuLinearWeight weight, GpuBuffer input, MmaOutput output, LinearOutput kind, bool isWide)
+        public void Launch(GpuLinearWeight weight, GpuBuffer input, MmaOutput output, LinearEpilogue epilogue)
         {
-            var launch = kind switch
-            {
-                LinearOutput.Add => _add,
-                LinearOutput.SiluMul => _siluMul,
-                _ => isWide ? _storeFloats : _storeHalves,
-            };
+            var launch = _launchers[(int)epilogue];
             // Groups of the same columns are neighbours: they find each other's weights in the L2 cache.
             var groups = new Index3D((output.NumRows + TileM - 1) / TileM, (output.NumColumns + TileN - 1) / TileN, 1);
             var config = new KernelConfig(groups, new Index3D(Kernels[0].GroupSize, 1, 1), SharedMemoryConfig.RequestDynamic<byte>(Kernels[0].DynamicSharedBytes));

@@ -40,6 +40,8 @@ internal sealed class PinnedStaging : StagingBuffer
 
     public override void Publish() => CudaDriver.StreamWaitsForEvent(_operations.StreamPtr, _copied[_half]);
 
+    public override void Wait() => CudaDriver.WaitForEvent(_copied[_half]);
+
     public override void Dispose()
     {
         _stream.Synchronize();

@@ -17,6 +17,9 @@ internal abstract class StagingBuffer : IDisposable
     /// <summary>Operations that are queued to the device from now on come after the copies.</summary>
     public abstract void Publish();
 
+    /// <summary>Waits until the copies have ended.</summary>
+    public abstract void Wait();
+
     /// <inheritdoc/>
     public abstract void Dispose();
 }

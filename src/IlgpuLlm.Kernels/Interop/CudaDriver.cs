@@ -3,7 +3,7 @@ using ILGPU.Runtime.Cuda;
 
 namespace IlgpuLlm.Kernels.Interop;
 
-/// <summary>The calls of the CUDA driver that ILGPU does not bind: graphs, function attributes.</summary>
+/// <summary>The calls of the CUDA driver that ILGPU does not bind: graphs, function attributes, tensor maps.</summary>
 internal static partial class CudaDriver
 {
     private const string Library = "cuda"; // CudaLibrary finds it
@@ -13,6 +13,12 @@ internal static partial class CudaDriver
     private const byte ProgrammaticPort = 1; // CU_GRAPH_KERNEL_NODE_PORT_PROGRAMMATIC
     private const byte ProgrammaticDependency = 1; // CU_GRAPH_DEPENDENCY_TYPE_PROGRAMMATIC
     private const int MaxDynamicSharedSizeBytes = 8; // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+    private const int TensorMapFloat16 = 6; // CU_TENSOR_MAP_DATA_TYPE_FLOAT16
+    private const int TensorMapSwizzle128 = 3; // CU_TENSOR_MAP_SWIZZLE_128B
+    private const int TensorMapPromotion256 = 3; // CU_TENSOR_MAP_L2_PROMOTION_L2_256B
+
+    /// <summary>The bytes of a tensor map; where it lies, it is aligned to 64.</summary>
+    public const int TensorMapBytes = 128;
 
     /// <summary>From here on, what is queued to the stream is recorded and not run.</summary>
     public static void BeginCapture(nint stream) => Check(cuStreamBeginCapture_v2(stream, CaptureRelaxed));
@@ -96,6 +102,29 @@ internal static partial class CudaDriver
     /// <summary>Frees an event.</summary>
     public static void DestroyEvent(nint handle) => Check(cuEventDestroy_v2(handle));
 
+    /// <summary>
+    /// Describes a row-major matrix of halves to the tensor memory accelerator, which copies boxes of it to shared memory: swizzled by 128 bytes, with zeros
+    /// in place of what lies outside.
+    /// </summary>
+    /// <param name="map">Gets <see cref="TensorMapBytes"/> bytes.</param>
+    /// <param name="address">Of the first element, on the device; a multiple of 16.</param>
+    /// <param name="rows">Rows of the matrix.</param>
+    /// <param name="columns">Columns, a multiple of 8.</param>
+    /// <param name="boxRows">Rows of a box, up to 256.</param>
+    /// <param name="boxColumns">Columns of a box, up to 64.</param>
+    public static unsafe void EncodeTensorMap(Span<byte> map, nint address, int rows, int columns, int boxRows, int boxColumns)
+    {
+        byte* memory = stackalloc byte[2 * TensorMapBytes];
+        byte* aligned = (byte*)(((nint)memory + 63) & ~63);
+        ulong* sizes = stackalloc ulong[] { (ulong)columns, (ulong)rows };
+        ulong* strides = stackalloc ulong[] { (ulong)columns * 2 };
+        uint* box = stackalloc uint[] { (uint)boxColumns, (uint)boxRows };
+        uint* steps = stackalloc uint[] { 1, 1 };
+        Check(cuTensorMapEncodeTiled(
+            aligned, TensorMapFloat16, rank: 2, address, sizes, strides, box, steps, interleave: 0, TensorMapSwizzle128, TensorMapPromotion256, outside: 0));
+        new ReadOnlySpan<byte>(aligned, TensorMapBytes).CopyTo(map);
+    }
+
     private static void Check(int result) => CudaException.ThrowIfFailed((CudaError)result);
 
     [LibraryImport(Library)]
@@ -145,6 +174,10 @@ internal static partial class CudaDriver
 
     [LibraryImport(Library)]
     private static partial int cuGraphAddDependencies_v2(nint graph, [In] nint[] from, [In] nint[] to, [In] EdgeData[] edges, nint count);
+
+    [LibraryImport(Library)]
+    private static unsafe partial int cuTensorMapEncodeTiled(
+        byte* map, int type, uint rank, nint address, ulong* sizes, ulong* strides, uint* box, uint* steps, int interleave, int swizzle, int promotion, int outside);
 
     /// <summary>CUgraphEdgeData.</summary>
     [StructLayout(LayoutKind.Sequential, Size = 8)]

@@ -54,7 +54,8 @@ public sealed class BenchCommandTests
         var result = await CommandLine.RunAsync("bench", "kernels", "--device", "cpu", "--model", TestData.Committed("zoo", "llama-gqa"), "--context-len", "20", "--json");
         Assert.AreEqual(0, result.ExitCode, result.Error);
         string[] names = [.. result.Lines.Select(line => JsonDocument.Parse(line).RootElement.GetProperty("name").GetString()!)];
-        foreach (string operation in (string[])["linear qkv 128x64", "linear o 64x64", "linear gate-up 320x64", "linear down 64x160", "linear lm-head 256x64", "attention 20 tokens"])
+        foreach (string operation in (string[])["linear qkv 128x64", "linear o + residual 64x64", "linear gate-up + silu 320x64", "linear down + residual 64x160",
+            "linear lm-head 256x64", "rms-norm 64", "rotary, attention 20 tokens"])
             CollectionAssert.Contains(names, operation);
     }
 

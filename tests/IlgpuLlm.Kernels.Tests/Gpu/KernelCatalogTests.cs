@@ -7,6 +7,8 @@ namespace IlgpuLlm.Kernels.Tests.Gpu;
 [TestClass]
 public sealed class KernelCatalogTests
 {
+    private static readonly GpuKernel Any = KernelCatalog.All[0];
+
     [TestMethod]
     public void All_NamesAndBodies_AreUnique()
     {
@@ -40,7 +42,7 @@ public sealed class KernelCatalogTests
     public void Apply_UniformBranchesAndCalls_LoseTheMark() =>
         Assert.AreEqual(
             ".target sm_90a\n bra L_1; call f; ret; brx.idx %r1, T; shfl.sync.bfly.b32 x;",
-            PtxPatch.Apply(".target sm_80\n bra.uni L_1; call.uni f; ret.uni; brx.idx.uni %r1, T; shfl.sync.bfly.b32 x;", 90, "sm_90a"));
+            PtxPatch.Apply(".target sm_80\n bra.uni L_1; call.uni f; ret.uni; brx.idx.uni %r1, T; shfl.sync.bfly.b32 x;", 90, Any with { Target = "sm_90a" }));
 
     [TestMethod]
     public void Apply_Dependencies_WaitAtTheEntryUnlessTheKernelDoesSoItself()
@@ -48,9 +50,9 @@ public sealed class KernelCatalogTests
         const string Plain = ".target sm_80\n.entry K(.param .u64 a)\n.maxntid 32\n{\n\tret;\n}", Own = ".target sm_80\n.entry K()\n{\n\tmov;\n\tgriddepcontrol.wait;\n}";
         Assert.AreEqual(
             ".target sm_90\n.entry K(.param .u64 a)\n.maxntid 32\n{\n\tgriddepcontrol.launch_dependents;\n\tgriddepcontrol.wait;\n\tret;\n}",
-            PtxPatch.Apply(Plain, 90, null));
-        Assert.AreEqual(Own.Replace("sm_80", "sm_90"), PtxPatch.Apply(Own, 90, null));
-        Assert.AreEqual(Plain, PtxPatch.Apply(Plain, 89, null));
-        Assert.DoesNotContain("griddepcontrol", PtxPatch.Apply(Own, 89, null));
+            PtxPatch.Apply(Plain, 90, Any));
+        Assert.AreEqual(Own.Replace("sm_80", "sm_90"), PtxPatch.Apply(Own, 90, Any));
+        Assert.AreEqual(Plain.Replace("sm_80", "sm_89"), PtxPatch.Apply(Plain, 89, Any));
+        Assert.DoesNotContain("griddepcontrol", PtxPatch.Apply(Own, 89, Any));
     }
 }

@@ -16,6 +16,9 @@ internal static class TestDevice
     /// <summary>Opens the chosen device.</summary>
     public static GpuBackend Create() => CudaIndex.Value is { } index ? GpuBackend.CreateCuda(index) : GpuBackend.CreateIlgpuCpu();
 
+    /// <summary>Opens the chosen device without a backend; null where it is not a CUDA device.</summary>
+    public static CudaGpuDevice? CreateCudaDevice() => CudaIndex.Value is { } index ? CudaGpuDevice.Create(index) : null;
+
     private static int? Choose()
     {
         string device = Environment.GetEnvironmentVariable("ILGPULLM_TEST_DEVICE") ?? "auto";

@@ -35,7 +35,7 @@ internal sealed class PtxCompiler(CudaArchitecture architecture, CudaInstruction
             var compiled = (PTXCompiledKernel)backend.Compile(entry, specialization);
             var shared = EntryPointOf(compiled).SharedMemory;
             _idle.Add(backend);
-            return new PtxKernel(PtxPatch.Apply(compiled.PTXAssembly, 10 * architecture.Major + architecture.Minor, $"sm_{architecture.Major}{architecture.Minor}"), shared.StaticSize, shared.HasDynamicMemory);
+            return new PtxKernel(PtxPatch.Apply(compiled.PTXAssembly, 10 * architecture.Major + architecture.Minor, kernel), shared.StaticSize, shared.HasDynamicMemory);
         }
         catch
         {

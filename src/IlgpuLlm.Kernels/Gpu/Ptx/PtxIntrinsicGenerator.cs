@@ -10,7 +10,7 @@ using static ILGPU.Backends.RegisterAllocator<ILGPU.Backends.PTX.PTXRegisterKind
 
 namespace IlgpuLlm.Kernels.Gpu.Ptx;
 
-/// <summary>Makes <see cref="PtxIntrinsics"/> known to ILGPU and writes their PTX.</summary>
+/// <summary>Makes <see cref="PtxIntrinsics"/> and <see cref="Wgmma"/> known to ILGPU and writes their PTX.</summary>
 internal static partial class PtxIntrinsicGenerator
 {
     /// <summary>Registers every intrinsic.</summary>
@@ -18,10 +18,13 @@ internal static partial class PtxIntrinsicGenerator
     {
         var manager = builder.GetIntrinsicManager();
         var generate = typeof(PtxIntrinsicGenerator).GetMethod(nameof(Generate), BindingFlags.Static | BindingFlags.NonPublic)!;
-        foreach (var method in typeof(PtxIntrinsics).GetMethods(BindingFlags.Static | BindingFlags.Public))
+        foreach (var type in (Type[])[typeof(PtxIntrinsics), typeof(Wgmma)])
         {
-            if (method.GetCustomAttribute<PtxAttribute>() is not null)
-                manager.RegisterMethod(method, new PTXIntrinsic(generate, IntrinsicImplementationMode.GenerateCode));
+            foreach (var method in type.GetMethods(BindingFlags.Static | BindingFlags.Public))
+            {
+                if (method.GetCustomAttribute<PtxAttribute>() is not null)
+                    manager.RegisterMethod(method, new PTXIntrinsic(generate, IntrinsicImplementationMode.GenerateCode));
+            }
         }
     }
 
@@ -31,8 +34,7 @@ internal static partial class PtxIntrinsicGenerator
         _ = backend;
         var call = (MethodCall)value;
         var method = (MethodInfo)call.Target.Source;
-        if (method.IsGenericMethod)
-            method = method.GetGenericMethodDefinition();
+        string template = (method.IsGenericMethod ? method.GetGenericMethodDefinition() : method).GetCustomAttribute<PtxAttribute>()!.Template(method);
         var arguments = new List<PrimitiveRegister>();
         foreach (var argument in call.Nodes)
             Flatten(generator.Load(argument), arguments);
@@ -40,7 +42,7 @@ internal static partial class PtxIntrinsicGenerator
         var results = new List<PrimitiveRegister>();
         if (!call.Type.IsVoidType)
             Flatten(generator.Allocate(call), results);
-        string text = Placeholder().Replace(method.GetCustomAttribute<PtxAttribute>()!.Template, match =>
+        string text = Placeholder().Replace(template, match =>
         {
             int index = int.Parse(match.ValueSpan[1..], CultureInfo.InvariantCulture);
             var register = match.Value[0] == '%' ? operands[index] : (HardwareRegister)results[index];

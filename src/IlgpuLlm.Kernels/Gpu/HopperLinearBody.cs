@@ -1,0 +1,302 @@
+using ILGPU;
+using IlgpuLlm.Kernels.Gpu.Ptx;
+
+namespace IlgpuLlm.Kernels.Gpu;
+
+/// <summary>The size of a product in tiles.</summary>
+internal struct HopperGrid
+{
+    /// <summary>Steps of <see cref="Wgmma.TileK"/> elements of k, the last one filled up with zeros.</summary>
+    public int NumSteps;
+
+    /// <summary>Tiles of tokens that a cluster takes at a time, wide only.</summary>
+    public int NumTokenTiles;
+
+    /// <summary>Tiles of features, wide only.</summary>
+    public int NumFeatureTiles;
+}
+
+/// <summary>
+/// activations [tokens, k] times weights [features, k] transposed, on Hopper's tensor cores: the first warpgroups of a group multiply (consumers), then
+/// comes the producer, one lane of which asks the tensor memory accelerator for stages of 64 elements of k of both operands. Two barriers a stage say that
+/// it is full (bytes arrive) and empty (consumers' warps arrive). A sum is one chain over k in steps of 16; where a cluster shares the k of a tile, it adds
+/// its chains in the order of k.
+/// </summary>
+internal static class HopperLinearBody<TTile, TEpilogue>
+    where TTile : struct, IHopperTile
+    where TEpilogue : struct, IHopperEpilogue
+{
+    private const int RowBytes = Wgmma.TileK * 2;
+    private const int SwizzleBytes = 1024; // the period of the swizzle: stages are aligned to it
+    private const int BarrierBytes = 8;
+    private const int WarpgroupSize = 128;
+    private const int ConsumerRows = 64;
+    private const int RasterTokens = 2048;
+
+    /// <summary>Rows of operand A that a group takes.</summary>
+    public static int RowsA => ConsumerRows * TTile.Consumers;
+
+    /// <summary>Lanes of a group. setmaxnreg wants whole warpgroups.</summary>
+    public static int GroupSize => NumConsumerLanes + (TTile.IsWide ? WarpgroupSize : 32);
+
+    /// <summary>Dynamic shared memory of a group: stages, two barriers for each, and what alignment may take.</summary>
+    public static int SharedBytes => SwizzleBytes + NumStages * (StageBytes + 2 * BarrierBytes);
+
+    /// <summary>Rows of weights in a box of their tensor map.</summary>
+    public static int WeightBoxRows => TTile.IsWide ? TTile.Columns / TTile.ClusterSize : RowsA;
+
+    /// <summary>Rows of activations in a box of their tensor map.</summary>
+    public static int ActivationBoxRows => TTile.IsWide ? RowsA : TTile.Columns;
+
+    private static int NumConsumerLanes => WarpgroupSize * TTile.Consumers;
+
+    private static int BytesA => RowsA * RowBytes;
+
+    private static int StageBytes => BytesA + TTile.Columns * RowBytes;
+
+    private static int NumStages => (TTile.SharedBytes - SwizzleBytes) / (StageBytes + 2 * BarrierBytes);
+
+    /// <summary>Floats between two tokens of a narrow tile in shared memory: a warp's stores of a column meet each bank once.</summary>
+    private static int StagedPitch => RowsA + 4;
+
+    internal static void Body(long weightMap, long activationMap, HopperOutput output, HopperGrid grid)
+    {
+        Wgmma.Declare<TTile>();
+        var shared = SharedMemory.GetDynamic<UInt4>();
+        uint memory = (PtxIntrinsics.SharedAddress(ref shared[0]) + (SwizzleBytes - 1)) & ~(uint)(SwizzleBytes - 1);
+        uint full = memory + (uint)(NumStages * StageBytes), empty = full + (uint)(NumStages * BarrierBytes);
+        if (Group.IdxX == 0)
+        {
+            // The cluster's groups write weights into each other's stages: a stage is empty when it is so in all of them.
+            int numWarps = NumConsumerLanes / 32 * (TTile.IsWide ? TTile.ClusterSize : 1);
+            for (int stage = 0; stage < NumStages; stage++)
+            {
+                PtxIntrinsics.InitBarrier(full + (uint)(stage * BarrierBytes), 1);
+                PtxIntrinsics.InitBarrier(empty + (uint)(stage * BarrierBytes), numWarps);
+            }
+            PtxIntrinsics.FenceBarriers();
+        }
+        if (TTile.ClusterSize > 1)
+            PtxIntrinsics.MeetCluster();
+        else
+            Group.Barrier();
+
+        if (Group.IdxX < NumConsumerLanes)
+        {
+            if (TTile.IsWide)
+                ConsumeWide(memory, full, empty, output, grid);
+            else
+                ConsumeNarrow(memory, full, empty, output, grid);
+        }
+        else
+        {
+            if (TTile.IsWide)
+                PtxIntrinsics.KeepRegisters40();
+            if (Group.IdxX == NumConsumerLanes)
+                Produce(memory, full, empty, weightMap, activationMap, grid);
+            if (!TTile.IsWide && TTile.ClusterSize > 1)
+                PtxIntrinsics.ClusterBarrier(); // as the consumers do between writing their sums and reading those of others
+        }
+        if (TTile.ClusterSize > 1)
+            PtxIntrinsics.MeetCluster(); // no group leaves while another one reads its memory or writes to it
+    }
+
+    private static void Produce(uint memory, uint full, uint empty, long weightMap, long activationMap, HopperGrid grid)
+    {
+        PtxIntrinsics.LaunchDependents();
+        int tile = ClusterIndex();
+        int firstStep = PtxIntrinsics.Here(FirstStep(grid)), numSteps = PtxIntrinsics.Here(EndStep(grid) - firstStep);
+        Place place = PlaceOf(tile, grid);
+
+        // The weights of the first stages are there before the previous kernel has ended.
+        int numAhead = IntrinsicMath.Min(numSteps, NumStages);
+        for (int i = 0; i < numAhead; i++)
+        {
+            PtxIntrinsics.ExpectBytes(full + (uint)(i * BarrierBytes), StageBytes);
+            LoadWeights(memory + (uint)(i * StageBytes), full + (uint)(i * BarrierBytes), weightMap, place, firstStep + i);
+        }
+        PtxIntrinsics.WaitForDependencies();
+        for (int i = 0; i < numAhead; i++)
+            LoadActivations(memory + (uint)(i * StageBytes), full + (uint)(i * BarrierBytes), activationMap, place, firstStep + i);
+
+        int step = numAhead, stage = numAhead % NumStages, parity = numAhead == NumStages ? 0 : 1;
+        while (tile < NumTiles(grid))
+        {
+            place = PlaceOf(tile, grid);
+            for (; step < numSteps; step++)
+            {
+                uint barrier = full + (uint)(stage * BarrierBytes), target = memory + (uint)(stage * StageBytes);
+                PtxIntrinsics.WaitBarrier(empty + (uint)(stage * BarrierBytes), parity);
+                PtxIntrinsics.ExpectBytes(barrier, StageBytes);
+                LoadWeights(target, barrier, weightMap, place, firstStep + step);
+                LoadActivations(target, barrier, activationMap, place, firstStep + step);
+                stage++;
+                if (stage == NumStages)
+                {
+                    stage = 0;
+                    parity ^= 1;
+                }
+            }
+            tile += NumClusters();
+            step = 0;
+        }
+    }
+
+    private static void ConsumeWide(uint memory, uint full, uint empty, HopperOutput output, HopperGrid grid)
+    {
+        PtxIntrinsics.TakeRegisters232();
+        PtxIntrinsics.WaitForDependencies();
+        int row = (Group.IdxX >> 5) * 16 + ((Group.IdxX & 31) >> 2);
+        var at = new StageCursor();
+        for (int tile = ClusterIndex(); tile < NumTiles(grid); tile += NumClusters())
+        {
+            Place place = PlaceOf(tile, grid);
+            at = Multiply(memory, full, empty, at, grid.NumSteps);
+            for (int part = 0; part < TTile.Columns / 64; part++)
+                HopperStore<TEpilogue>.StoreWide(output, place.Token + row, place.Feature + part * 64, Wgmma.Take<TTile>(part));
+        }
+    }
+
+    private static void ConsumeNarrow(uint memory, uint full, uint empty, HopperOutput output, HopperGrid grid)
+    {
+        Multiply(memory, full, empty, new StageCursor(), PtxIntrinsics.Here(EndStep(grid) - FirstStep(grid)));
+
+        // The stages are done with: the sums take their place, [tokens, features].
+        PtxIntrinsics.PartialBarrier(NumConsumerLanes);
+        int lane = Group.IdxX & 31;
+        int first = (lane & 3) * 2 * StagedPitch + (Group.IdxX >> 5) * 16 + (lane >> 2);
+        Wgmma.StoreTransposed<TTile>(memory + (uint)(first * sizeof(float)), (uint)(StagedPitch * sizeof(float)));
+        if (TTile.ClusterSize > 1)
+            PtxIntrinsics.ClusterBarrier();
+        else
+            PtxIntrinsics.PartialBarrier(NumConsumerLanes);
+
+        PtxIntrinsics.WaitForDependencies();
+        int feature = PlaceOf(ClusterIndex(), grid).Feature;
+        int runLength = HopperStore<TEpilogue>.RunLength, numRuns = RowsA / runLength, tokens = NumConsumerLanes / numRuns;
+        int run = (Group.IdxX & (numRuns - 1)) * runLength;
+        for (int token = PtxIntrinsics.Here(Rank() * tokens + Group.IdxX / numRuns); token < output.NumRows; token += TTile.ClusterSize * tokens)
+        {
+            uint sums = memory + (uint)((token * StagedPitch + run) * sizeof(float));
+            HopperStore<TEpilogue>.StoreRun(output, token, feature + run, Eight(sums), TEpilogue.IsGated ? Eight(sums + 8 * sizeof(float)) : default);
+        }
+    }
+
+    /// <summary>Multiplies so many stages. One product is always under way; the stage of the one before is given back.</summary>
+    private static StageCursor Multiply(uint memory, uint full, uint empty, StageCursor at, int numSteps)
+    {
+        uint a = memory + (uint)(Group.IdxX / WarpgroupSize * ConsumerRows * RowBytes);
+        Wgmma.Zero<TTile>();
+        uint previous = empty;
+        for (int step = 0; step < numSteps; step++)
+        {
+            PtxIntrinsics.WaitBarrier(full + (uint)(at.Stage * BarrierBytes), at.Parity);
+            uint stage = (uint)(at.Stage * StageBytes);
+            Wgmma.MultiplyAdd<TTile>(a + stage, memory + stage + (uint)BytesA);
+            Wgmma.WaitPrevious();
+            if (step > 0)
+                Release(previous);
+            previous = empty + (uint)(at.Stage * BarrierBytes);
+            at.Stage++;
+            if (at.Stage == NumStages)
+                at = new() { Stage = 0, Parity = at.Parity ^ 1 };
+        }
+        Wgmma.WaitAll();
+        Release(previous);
+        return at;
+    }
+
+    /// <summary>A warp has done with a stage, here and, where they write to it, for all groups of the cluster.</summary>
+    private static void Release(uint barrier)
+    {
+        int lane = Group.IdxX & 31;
+        if (TTile.IsWide && TTile.ClusterSize > 1)
+        {
+            if (lane < TTile.ClusterSize)
+                PtxIntrinsics.ArriveBarrier(barrier, lane);
+        }
+        else if (lane == 0)
+        {
+            PtxIntrinsics.ArriveBarrier(barrier);
+        }
+    }
+
+    private static void LoadWeights(uint stage, uint barrier, long map, Place place, int step)
+    {
+        if (!TTile.IsWide)
+        {
+            PtxIntrinsics.CopyBox(stage, map, step * Wgmma.TileK, place.Feature, barrier);
+        }
+        else if (TTile.ClusterSize == 1)
+        {
+            PtxIntrinsics.CopyBox(stage + (uint)BytesA, map, step * Wgmma.TileK, place.Feature, barrier);
+        }
+        else
+        {
+            int row = Rank() * WeightBoxRows;
+            uint target = stage + (uint)(BytesA + row * RowBytes);
+            PtxIntrinsics.CopyBoxToCluster(target, map, step * Wgmma.TileK, place.Feature + row, barrier, (1 << TTile.ClusterSize) - 1);
+        }
+    }
+
+    private static void LoadActivations(uint stage, uint barrier, long map, Place place, int step) =>
+        PtxIntrinsics.CopyBox(TTile.IsWide ? stage : stage + (uint)BytesA, map, step * Wgmma.TileK, place.Token, barrier);
+
+    /// <summary>Eight staged sums, those of the cluster's groups added in the order of k.</summary>
+    private static Float8 Eight(uint address)
+    {
+        if (TTile.ClusterSize == 1)
+            return new() { Low = PtxIntrinsics.LoadShared4(address), High = PtxIntrinsics.LoadShared4(address + 4 * sizeof(float)) };
+        Float4 low = PtxIntrinsics.LoadShared4(address, 0), high = PtxIntrinsics.LoadShared4(address + 4 * sizeof(float), 0);
+        for (int rank = 1; rank < TTile.ClusterSize; rank++)
+        {
+            Float4 nextLow = PtxIntrinsics.LoadShared4(address, rank), nextHigh = PtxIntrinsics.LoadShared4(address + 4 * sizeof(float), rank);
+            low = new() { X = low.X + nextLow.X, Y = low.Y + nextLow.Y, Z = low.Z + nextLow.Z, W = low.W + nextLow.W };
+            high = new() { X = high.X + nextHigh.X, Y = high.Y + nextHigh.Y, Z = high.Z + nextHigh.Z, W = high.W + nextHigh.W };
+        }
+        return new() { Low = low, High = high };
+    }
+
+    private static int Rank() => TTile.ClusterSize == 1 ? 0 : PtxIntrinsics.ClusterRank();
+
+    private static int ClusterIndex() => TTile.ClusterSize == 1 ? Grid.IdxX : PtxIntrinsics.ClusterIndex();
+
+    private static int NumClusters() => TTile.ClusterSize == 1 ? Grid.DimX : PtxIntrinsics.NumClusters();
+
+    private static int FirstStep(HopperGrid grid) => TTile.IsWide ? 0 : grid.NumSteps * Rank() / TTile.ClusterSize;
+
+    private static int EndStep(HopperGrid grid) => TTile.IsWide ? grid.NumSteps : grid.NumSteps * (Rank() + 1) / TTile.ClusterSize;
+
+    private static int NumTiles(HopperGrid grid) => TTile.IsWide ? grid.NumTokenTiles * grid.NumFeatureTiles : NumClusters();
+
+    /// <summary>
+    /// Where a tile is. Wide tiles follow each other so that those that are made at a time share rows of both operands in the L2 cache: down a stretch of
+    /// tokens, then on to the next features.
+    /// </summary>
+    private static Place PlaceOf(int tile, HopperGrid grid)
+    {
+        if (!TTile.IsWide)
+            return new() { Feature = PtxIntrinsics.Here(tile * RowsA) };
+        int stretch = RasterTokens / (RowsA * TTile.ClusterSize);
+        int first = tile / (stretch * grid.NumFeatureTiles) * stretch;
+        int height = IntrinsicMath.Min(grid.NumTokenTiles - first, stretch);
+        int within = tile - first * grid.NumFeatureTiles;
+        return new()
+        {
+            Token = PtxIntrinsics.Here(((first + within % height) * TTile.ClusterSize + Rank()) * RowsA),
+            Feature = PtxIntrinsics.Here(within / height * TTile.Columns),
+        };
+    }
+
+    /// <summary>The first token and the first feature of a tile.</summary>
+    private struct Place
+    {
+        public int Token, Feature;
+    }
+
+    /// <summary>The stage that comes next and the parity of its barrier.</summary>
+    private struct StageCursor
+    {
+        public int Stage, Parity;
+    }
+}

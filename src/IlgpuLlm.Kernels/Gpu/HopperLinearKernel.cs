@@ -1,0 +1,125 @@
+using ILGPU;
+using ILGPU.Runtime;
+using IlgpuLlm.Kernels.Gpu.Ptx;
+
+namespace IlgpuLlm.Kernels.Gpu;
+
+/// <summary>
+/// Products of F16 weights on Hopper's tensor cores (sm_90a). Up to <see cref="MaxNarrowRows"/> rows weights stream through ("narrow"), above that
+/// activations and weights are tiled ("wide"). A row's result is the same bits for every number of rows within either.
+/// </summary>
+internal sealed class HopperLinearKernel : IDisposable
+{
+    /// <summary>The rows up to which weights stream through.</summary>
+    public const int MaxNarrowRows = 128;
+
+    private const int NarrowGroups = 264; // two a multiprocessor of an H100; a constant, so that results do not depend on the device
+    private const int MinStepsInSplit = 4;
+    private const int MaxSplit = 8;
+    private const int WideTokens = 128;
+
+    private static readonly HopperVariants Table = new();
+
+    private readonly CudaGpuDevice _device;
+    private readonly TensorMaps _maps;
+    private readonly Launcher?[] _launchers = new Launcher?[Table.All.Count]; // compiled when first used: most models use a dozen
+
+    public HopperLinearKernel(CudaGpuDevice device)
+    {
+        _device = device;
+        _maps = new(device);
+    }
+
+    /// <summary>The tile of <see cref="HopperVariants.WideTiles"/> that is taken whatever the shape, for measurements; null: the one that fits best.</summary>
+    internal int? WideTile { get; set; }
+
+    private delegate void Launcher(
+        AcceleratorStream stream, KernelConfig config, long weightMap, long activationMap, HopperOutput output, HopperGrid grid);
+
+    public static IReadOnlyList<GpuKernel> Variants { get; } = [.. Table.All.Select(v => v.Kernel)];
+
+    /// <summary>Whether the product can be made here: halves, and sizes that are multiples of 8 (16 output features for gate and up).</summary>
+    public bool Supports(GpuLinearWeight weight, LinearEpilogue epilogue) =>
+        _device.IsHopper && weight.Storage == ElementType.F16 && weight.InFeatures % 8 == 0 && weight.OutFeatures % (epilogue == LinearEpilogue.GateUp ? 16 : 8) == 0;
+
+    /// <summary>Multiplies <paramref name="numRows"/> rows of activations with the weight and stores what the epilogue says.</summary>
+    /// <param name="weight">[outFeatures, inFeatures], which <see cref="Supports"/> was asked about.</param>
+    /// <param name="input">F16, [at least numRows, inFeatures]. Rows above numRows may be read, and do not matter.</param>
+    /// <param name="output">F16 or F32, [at least numRows, outFeatures or, for gate and up, half of it].</param>
+    /// <param name="numRows">Rows.</param>
+    /// <param name="epilogue">What becomes of the sums.</param>
+    public void Launch(GpuLinearWeight weight, GpuBuffer input, GpuBuffer output, int numRows, LinearEpilogue epilogue)
+    {
+        ShapeChecks.Count(numRows, nameof(numRows));
+        ShapeChecks.Buffer(input, ElementType.F16, numRows, weight.InFeatures, nameof(input));
+        bool isHalves = epilogue is LinearEpilogue.Halves or LinearEpilogue.GateUp;
+        int width = epilogue == LinearEpilogue.GateUp ? weight.OutFeatures / 2 : weight.OutFeatures;
+        ShapeChecks.Buffer(output, isHalves ? ElementType.F16 : ElementType.F32, numRows, width, nameof(output));
+        if (numRows == 0)
+            return;
+        int inputRows = (int)Math.Min(input.Length / weight.InFeatures, int.MaxValue);
+        var target = new HopperOutput
+        {
+            Values = output.Address,
+            Bias = weight.Bias?.Address ?? 0,
+            NumRows = numRows,
+            NumColumns = weight.OutFeatures,
+        };
+        Launch(Choose(weight, numRows, epilogue), weight, input.Address, inputRows, target);
+    }
+
+    /// <summary>The name of the kernel that a launch would take.</summary>
+    public string NameOf(GpuLinearWeight weight, int numRows, LinearEpilogue epilogue) => Table.All[Choose(weight, numRows, epilogue)].Kernel.Name;
+
+    public void Dispose() => _maps.Dispose();
+
+    /// <summary>The groups that share the k of a tile of 64 features, so that small weights keep the whole device busy.</summary>
+    internal static int Split(int outFeatures, int inFeatures)
+    {
+        int tiles = (outFeatures + 63) / 64, steps = (inFeatures + Wgmma.TileK - 1) / Wgmma.TileK, split = 1;
+        while (split < MaxSplit && 2 * split * tiles <= NarrowGroups && steps >= 2 * split * MinStepsInSplit)
+            split *= 2;
+        return split;
+    }
+
+    private static int DivideUp(int value, int divisor) => (value + divisor - 1) / divisor;
+
+    private int Choose(GpuLinearWeight weight, int numRows, LinearEpilogue epilogue) => numRows <= MaxNarrowRows
+        ? Table.Narrow(numRows, Split(weight.OutFeatures, weight.InFeatures), epilogue)
+        : Table.Wide(WideTile ?? ChooseWide(numRows, weight.OutFeatures), epilogue);
+
+    /// <summary>The wide tile that takes the least time on this device.</summary>
+    private int ChooseWide(int numRows, int outFeatures)
+    {
+        int best = 0;
+        double least = double.PositiveInfinity;
+        for (int i = 0; i < HopperVariants.WideTiles.Length; i++)
+        {
+            (int features, int cluster, double cost) = HopperVariants.WideTiles[i];
+            long tiles = (long)DivideUp(numRows, WideTokens * cluster) * DivideUp(outFeatures, features);
+            long clusters = _device.NumMultiprocessors / cluster;
+            double time = (tiles + clusters - 1) / clusters * cost;
+            if (time < least)
+                (best, least) = (i, time);
+        }
+        return best;
+    }
+
+    private void Launch(int index, GpuLinearWeight weight, nint input, int inputRows, HopperOutput output)
+    {
+        HopperVariant variant = Table.All[index];
+        var launcher = _launchers[index] ??= _device.Load<Launcher>(variant.Kernel);
+        long weightMap = _maps.Get(weight.Matrix.Address, weight.OutFeatures, weight.InFeatures, variant.WeightBoxRows);
+        long activationMap = _maps.Get(input, inputRows, weight.InFeatures, variant.ActivationBoxRows);
+        var grid = new HopperGrid { NumSteps = DivideUp(weight.InFeatures, Wgmma.TileK) };
+        int cluster = variant.Kernel.ClusterSize, clusters = DivideUp(weight.OutFeatures, variant.Features);
+        if (variant.IsWide)
+        {
+            grid.NumTokenTiles = DivideUp(output.NumRows, WideTokens * cluster);
+            grid.NumFeatureTiles = clusters;
+            clusters = Math.Min(grid.NumTokenTiles * grid.NumFeatureTiles, _device.NumMultiprocessors / cluster);
+        }
+        var shared = SharedMemoryConfig.RequestDynamic<byte>(variant.Kernel.DynamicSharedBytes);
+        launcher(_device.Stream, new KernelConfig(clusters * cluster, variant.Kernel.GroupSize, shared), weightMap, activationMap, output, grid);
+    }
+}
