@@ -26,13 +26,33 @@ GEMMS = {"512x4096x4096": 90, "2048x11008x4096": 100, "2048x4096x11008": 100, "4
 GEMVS = {"4096x4096": 80, "11008x4096": 90, "4096x11008": 90, "32000x4096": 90}
 
 
+def output_of(command):
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=20).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def commit():
+    packed = ROOT / ".gpu/commit"
+    return packed.read_text().strip() if packed.exists() else output_of(["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40"])
+
+
+def short(value):
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {short(part)}" for name, part in value.items())
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 class Store:
-    """Figures by name, on disk after each one."""
+    """Figures by name, on disk after each one. Those of another commit are dropped, the peers' stay."""
 
     def __init__(self):
         RESULTS.mkdir(parents=True, exist_ok=True)
         self.path = RESULTS / "results.json"
         self.values = json.loads(self.path.read_text()) if self.path.exists() else {}
+        if self["commit"] != commit():
+            self.values = {key: value for key, value in self.values.items() if key.startswith("peer ")} | {"commit": commit()}
 
     def __getitem__(self, key):
         return self.values.get(key)
@@ -40,7 +60,7 @@ class Store:
     def put(self, key, value):
         self.values[key] = value
         self.path.write_text(json.dumps(self.values, indent=1))
-        print(f"  {key}: {value if not isinstance(value, dict) else json.dumps(value)}")
+        print(f"  {key}: {short(value)}")
 
 
 store = Store()
@@ -125,7 +145,7 @@ def load():
     shutil.rmtree(cache, ignore_errors=True)
     for key in ("load first start", "load", "load"):  # of the second and third start the faster one counts
         start = time.time()
-        process = subprocess.Popen([PROGRAM, "generate", "--model", CHECKPOINT, "--device", DEVICE, "--prompt-ids", "1,403,407", "--max-tokens", "1", "--stats"],
+        process = subprocess.Popen([PROGRAM, "generate", "--model", CHECKPOINT, "--device", DEVICE, "--prompt-ids", "1,5,9", "--max-tokens", "1", "--stats"],
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"ILGPULLM_CACHE": str(cache)})
         process.stdout.read(1)
         seconds = time.time() - start
@@ -138,7 +158,10 @@ def load():
 
 
 def baseline(mode, limit):
-    script = ROOT / ".gpu/hf_baseline.py"
+    script = next((s for s in (ROOT / ".gpu/hf_baseline.py", ROOT.parent / "shared/gpu/hf_baseline.py") if s.exists()), None)
+    if script is None:
+        print("  no hf_baseline.py: tools/pack.sh copies it to .gpu")
+        return
     out = run([sys.executable, script, mode], limit)
     for line in (out or "").splitlines():
         name, _, figures = line.rpartition(": ")
@@ -193,6 +216,10 @@ def row(what, goal, ours, its=None, peer_name="", noted=None, unit="", smaller=F
     return f"| {what} | {sign} {number(goal)} {unit} | {number(ours)} | {ratio(goal)} | {peer_text} | {ratio(its)} | {number(noted)} | {ratio(noted)} |"
 
 
+def sequences(count):
+    return "1 sequence" if count == 1 else f"{count} sequences"
+
+
 def field(key, name):
     result = store[key]
     return result[name] if result else None
@@ -210,7 +237,7 @@ def table():
     hf = {1: ("hf static+compile float16 batch 1", "HF compiled"), 32: ("hf eager torch.float16 batch 32", "HF eager")}
     for batch, (goal, noted) in DECODE.items():
         name, label = hf.get(batch, ("", ""))
-        lines.append(row(f"decode float16, {batch} sequences", goal, field(f"llama decode float16 {batch}", rate), peer(name, "tok/s"), label, noted, "tok/s"))
+        lines.append(row(f"decode float16, {sequences(batch)}", goal, field(f"llama decode float16 {batch}", rate), peer(name, "tok/s"), label, noted, "tok/s"))
     lines.append(row("decode float32, 1 sequence", 110, field("llama decode float32 1", rate), peer("hf eager torch.float32 batch 1", "tok/s"), "HF eager", 105, "tok/s"))
     for length, (goal, noted) in PREFILL.items():
         its = peer("hf prefill torch.float16 2048", "tok/s") if length == 2048 else None
@@ -230,7 +257,7 @@ def table():
         lines.append(row(what, 6, store[key], None, "", None, "s", smaller=True))
     for batch, (goal, _) in DECODE.items():
         share = goal_share(f"llama decode float16 {batch}", rate, "decode_percent_of_copy", goal)
-        lines.append(row(f"Mistral shape: decode float16, {batch} sequences ({number(field(f'mistral decode float16 {batch}', rate))} tok/s)", share,
+        lines.append(row(f"Mistral shape: decode float16, {sequences(batch)} ({number(field(f'mistral decode float16 {batch}', rate))} tok/s)", share,
                          field(f"mistral decode float16 {batch}", "decode_percent_of_copy"), None, "", None, "% of copy"))
     for length, (goal, _) in PREFILL.items():
         share = goal_share(f"llama prefill float16 {length}", "prefill_tokens_per_second", "prefill_teraflops", goal)
@@ -240,21 +267,12 @@ def table():
     return "\n".join(lines)
 
 
-def output_of(command):
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=20).stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-
-
 def header():
-    commit = ROOT / ".gpu/commit"
     gpu = output_of(["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]) or "no nvidia-smi"
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown")
     ours = next((v["copy_gigabytes_per_second"] for v in store.values.values() if isinstance(v, dict) and "copy_gigabytes_per_second" in v), None)
     copies = f"device copy, read + write: {number(ours)} GB/s by the engine, {store['peer copy'] or '-'} by torch"
-    name = commit.read_text().strip() if commit.exists() else output_of(["git", "-C", str(ROOT), "rev-parse", "HEAD"])
-    return (f"GPU: {gpu}; CPU: {os.cpu_count()} x {cpu}; Linux {os.uname().release}; {time.strftime('%Y-%m-%d')}; commit {name}. Llama-2-7B shape, random weights; "
+    return (f"GPU: {gpu}; CPU: {os.cpu_count()} x {cpu}; Linux {os.uname().release}; {time.strftime('%Y-%m-%d')}; commit {commit()}. Llama-2-7B shape, random weights; "
             f"{copies}.")
 
 
