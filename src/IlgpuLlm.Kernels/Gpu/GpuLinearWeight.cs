@@ -67,21 +67,37 @@ internal sealed class GpuLinearWeight : LinearWeight
     protected override void LoadRowsCore(int firstRow, int numRows, ElementType sourceType, ReadOnlySpan<byte> source) =>
         LoadElements(Matrix, firstRow, numRows, InFeatures, sourceType, source);
 
-    /// <summary>Loads rows into the blocks that they belong to.</summary>
     private void LoadElements(GpuBuffer target, int firstRow, int numRows, int width, ElementType sourceType, ReadOnlySpan<byte> source)
     {
-        int half = OutFeatures / 2, rowBytes = width * sourceType.SizeInBytes();
-        if (UpOffset >= half)
-        {
+        if (UpOffset >= OutFeatures / 2)
             LoadElements(target, (long)firstRow * width, sourceType, source);
-            return;
-        }
-        for (int row = firstRow, count; row < firstRow + numRows; row += count)
+        else
+            LoadBlocks(target, firstRow, numRows, width, sourceType, source);
+    }
+
+    /// <summary>Loads rows into the blocks that they belong to: whole blocks together, as runs of a strided copy, a part of one alone.</summary>
+    private void LoadBlocks(GpuBuffer target, int firstRow, int numRows, int width, ElementType sourceType, ReadOnlySpan<byte> source)
+    {
+        int half = OutFeatures / 2, sourceRowBytes = width * sourceType.SizeInBytes(), rowBytes = width * target.Type.SizeInBytes();
+        var staging = _device.RentStaging();
+        try
         {
-            int inBlock = row % UpOffset;
-            count = Math.Min(UpOffset - inBlock, firstRow + numRows - row);
-            int block = row < half ? 2 * (row / UpOffset) : 2 * ((row - half) / UpOffset) + 1;
-            LoadElements(target, ((long)block * UpOffset + inBlock) * width, sourceType, source.Slice((row - firstRow) * rowBytes, count * rowBytes));
+            for (int row = firstRow, count; row < firstRow + numRows; row += count)
+            {
+                var (first, isUp) = row < half ? (row, 0) : (row - half, 1);
+                int inBlock = first % UpOffset;
+                int most = Math.Min(StagingBuffer.HalfByteLength / rowBytes, Math.Min(firstRow + numRows - row, half - first));
+                count = inBlock > 0 || most < UpOffset ? Math.Min(UpOffset - inBlock, most) : most - most % UpOffset;
+                Convert(source.Slice((row - firstRow) * sourceRowBytes, count * sourceRowBytes), sourceType, staging.NextHalf()[..(count * rowBytes)], target.Type);
+                int runRows = Math.Min(count, UpOffset);
+                long targetRow = (2L * (first / UpOffset) + isUp) * UpOffset + inBlock;
+                staging.CopyToDevice(target.Address + (nint)(targetRow * rowBytes), runRows * rowBytes, count / runRows, 2 * UpOffset * rowBytes);
+            }
+            staging.Publish();
+        }
+        finally
+        {
+            _device.ReturnStaging(staging);
         }
     }
 

@@ -55,7 +55,11 @@ internal sealed class IlgpuCpuDevice : GpuDevice
 
         public override Span<byte> NextHalf() => _bytes;
 
-        public override void CopyToDevice(nint destination, int byteLength) => device.CopyToDevice(_bytes.AsSpan(0, byteLength), destination);
+        public override void CopyToDevice(nint destination, int runLength, int numRuns = 1, int stride = 0)
+        {
+            for (int run = 0; run < numRuns; run++)
+                device.CopyToDevice(_bytes.AsSpan(run * runLength, runLength), destination + run * stride);
+        }
 
         public override void Publish()
         {

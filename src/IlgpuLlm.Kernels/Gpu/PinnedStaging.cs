@@ -32,9 +32,12 @@ internal sealed class PinnedStaging : StagingBuffer
         return new((void*)Half, HalfByteLength);
     }
 
-    public override void CopyToDevice(nint destination, int byteLength)
+    public override void CopyToDevice(nint destination, int runLength, int numRuns = 1, int stride = 0)
     {
-        CudaException.ThrowIfFailed(CudaAPI.CurrentAPI.MemcpyAsync(destination, Half, byteLength, _stream));
+        if (numRuns == 1)
+            CudaException.ThrowIfFailed(CudaAPI.CurrentAPI.MemcpyAsync(destination, Half, runLength, _stream));
+        else
+            CudaDriver.CopyRunsToDevice(Half, destination, runLength, numRuns, stride, _stream.StreamPtr);
         CudaDriver.RecordEvent(_copied[_half], _stream.StreamPtr);
     }
 

@@ -11,8 +11,8 @@ internal abstract class StagingBuffer : IDisposable
     /// <summary>The half that is free next, <see cref="HalfByteLength"/> bytes; waits until what was in it is copied.</summary>
     public abstract Span<byte> NextHalf();
 
-    /// <summary>Queues a copy of the first bytes of that half to the device.</summary>
-    public abstract void CopyToDevice(nint destination, int byteLength);
+    /// <summary>Queues a copy of the first bytes of that half to the device: runs of bytes, one behind the other here, a stride apart there.</summary>
+    public abstract void CopyToDevice(nint destination, int runLength, int numRuns = 1, int stride = 0);
 
     /// <summary>Operations that are queued to the device from now on come after the copies.</summary>
     public abstract void Publish();

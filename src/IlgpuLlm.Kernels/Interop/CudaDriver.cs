@@ -7,6 +7,7 @@ namespace IlgpuLlm.Kernels.Interop;
 internal static partial class CudaDriver
 {
     private const string Library = "cuda"; // CudaLibrary finds it
+    private const int HostMemory = 1, DeviceMemory = 2; // CU_MEMORYTYPE_HOST, CU_MEMORYTYPE_DEVICE
     private const int EventWithoutTime = 2; // CU_EVENT_DISABLE_TIMING
     private const int CaptureRelaxed = 2; // other threads may allocate meanwhile
     private const int KernelNode = 0; // CU_GRAPH_NODE_TYPE_KERNEL
@@ -83,6 +84,23 @@ internal static partial class CudaDriver
     /// <summary>Lets a function take more dynamic shared memory than the 48 KiB that are always allowed.</summary>
     public static void AllowDynamicSharedMemory(nint function, int bytes) => Check(cuFuncSetAttribute(function, MaxDynamicSharedSizeBytes, bytes));
 
+    /// <summary>Queues a copy of runs of bytes, one behind the other in host memory, to places a stride apart in device memory.</summary>
+    public static void CopyRunsToDevice(nint source, nint destination, int runLength, int numRuns, int stride, nint stream)
+    {
+        var copy = new Copy2D
+        {
+            SourceType = HostMemory,
+            SourceHost = source,
+            SourcePitch = runLength,
+            DestinationType = DeviceMemory,
+            DestinationDevice = destination,
+            DestinationPitch = stride,
+            Width = runLength,
+            Height = numRuns,
+        };
+        Check(cuMemcpy2DAsync_v2(in copy, stream));
+    }
+
     /// <summary>Makes an event.</summary>
     public static nint CreateEvent()
     {
@@ -126,6 +144,9 @@ internal static partial class CudaDriver
     }
 
     private static void Check(int result) => CudaException.ThrowIfFailed((CudaError)result);
+
+    [LibraryImport(Library)]
+    private static partial int cuMemcpy2DAsync_v2(in Copy2D copy, nint stream);
 
     [LibraryImport(Library)]
     private static partial int cuEventCreate(out nint handle, int flags);
@@ -178,6 +199,19 @@ internal static partial class CudaDriver
     [LibraryImport(Library)]
     private static unsafe partial int cuTensorMapEncodeTiled(
         byte* map, int type, uint rank, nint address, ulong* sizes, ulong* strides, uint* box, uint* steps, int interleave, int swizzle, int promotion, int outside);
+
+    /// <summary>CUDA_MEMCPY2D.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Copy2D
+    {
+        public nint SourceX, SourceY;
+        public int SourceType;
+        public nint SourceHost, SourceDevice, SourceArray, SourcePitch;
+        public nint DestinationX, DestinationY;
+        public int DestinationType;
+        public nint DestinationHost, DestinationDevice, DestinationArray, DestinationPitch;
+        public nint Width, Height;
+    }
 
     /// <summary>CUgraphEdgeData.</summary>
     [StructLayout(LayoutKind.Sequential, Size = 8)]

@@ -19,6 +19,9 @@ internal static class TestDevice
     /// <summary>Opens the chosen device without a backend; null where it is not a CUDA device.</summary>
     public static CudaGpuDevice? CreateCudaDevice() => CudaIndex.Value is { } index ? CudaGpuDevice.Create(index) : null;
 
+    /// <summary>Opens the chosen device without its kernels.</summary>
+    public static GpuDevice Open() => CudaIndex.Value is { } index ? CudaGpuDevice.Create(index) : IlgpuCpuDevice.Create(lanes: 1);
+
     private static int? Choose()
     {
         string device = Environment.GetEnvironmentVariable("ILGPULLM_TEST_DEVICE") ?? "auto";

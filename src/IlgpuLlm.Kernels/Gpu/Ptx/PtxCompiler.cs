@@ -34,8 +34,9 @@ internal sealed class PtxCompiler(CudaArchitecture architecture, CudaInstruction
             var (entry, specialization) = Describe(kernel);
             var compiled = (PTXCompiledKernel)backend.Compile(entry, specialization);
             var shared = EntryPointOf(compiled).SharedMemory;
+            var result = new PtxKernel(PtxPatch.Apply(compiled.PTXAssembly, _number, kernel), shared.StaticSize, shared.HasDynamicMemory);
             _idle.Add(backend);
-            return new PtxKernel(PtxPatch.Apply(compiled.PTXAssembly, 10 * architecture.Major + architecture.Minor, kernel), shared.StaticSize, shared.HasDynamicMemory);
+            return result;
         }
         catch
         {
