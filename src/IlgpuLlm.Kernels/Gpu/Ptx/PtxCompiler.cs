@@ -16,9 +16,10 @@ namespace IlgpuLlm.Kernels.Gpu.Ptx;
 internal sealed class PtxCompiler(CudaArchitecture architecture, CudaInstructionSet instructionSet) : IDisposable
 {
     private readonly ConcurrentBag<PTXBackend> _idle = [];
+    private readonly int _number = 10 * architecture.Major + architecture.Minor;
 
     /// <summary>What the text depends on beside the kernel.</summary>
-    public string Target { get; } = $"sm_{architecture.Major}{architecture.Minor}, PTX {instructionSet}";
+    public string Target { get; } = $"sm_{10 * architecture.Major + architecture.Minor}, PTX {instructionSet}";
 
     /// <summary>Describes a kernel to ILGPU: explicitly grouped, with its largest group size.</summary>
     public static (EntryPointDescription Entry, KernelSpecialization Specialization) Describe(GpuKernel kernel) =>
