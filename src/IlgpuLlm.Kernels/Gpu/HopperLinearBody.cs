@@ -6,6 +6,12 @@ namespace IlgpuLlm.Kernels.Gpu;
 /// <summary>The size of a product in tiles.</summary>
 internal struct HopperGrid
 {
+    /// <summary>Wide: tiles that are made whole, a multiple of the clusters, lest some of these wait for others in the end.</summary>
+    public int NumTiles;
+
+    /// <summary>Wide: the quarters of those that remain.</summary>
+    public int NumTailTiles;
+
     /// <summary>Steps of <see cref="Wgmma.TileK"/> elements of k, the last one filled up with zeros.</summary>
     public int NumSteps;
 
@@ -32,6 +38,7 @@ internal static class HopperLinearBody<TTile, TEpilogue>
     private const int WarpgroupSize = 128;
     private const int ConsumerRows = 64;
     private const int RasterTokens = 2048;
+    private const int TailColumns = 64;
 
     /// <summary>Rows of operand A that a group takes.</summary>
     public static int RowsA => ConsumerRows * TTile.Consumers;
@@ -43,7 +50,10 @@ internal static class HopperLinearBody<TTile, TEpilogue>
     public static int SharedBytes => SwizzleBytes + NumStages * (StageBytes + 2 * BarrierBytes);
 
     /// <summary>Rows of weights in a box of their tensor map.</summary>
-    public static int WeightBoxRows => TTile.IsWide ? TTile.Columns / TTile.ClusterSize : RowsA;
+    public static int WeightBoxRows => BoxRows<TTile>();
+
+    /// <summary>And of the map for the tail.</summary>
+    public static int TailBoxRows => BoxRows<TailShape>();
 
     /// <summary>Rows of activations in a box of their tensor map.</summary>
     public static int ActivationBoxRows => TTile.IsWide ? RowsA : TTile.Columns;
@@ -59,7 +69,7 @@ internal static class HopperLinearBody<TTile, TEpilogue>
     /// <summary>Floats between two tokens of a narrow tile in shared memory: a warp's stores of a column meet each bank once.</summary>
     private static int StagedPitch => RowsA + 4;
 
-    internal static void Body(long weightMap, long activationMap, HopperOutput output, HopperGrid grid)
+    internal static void Body(long weightMap, long tailMap, long activationMap, HopperOutput output, HopperGrid grid)
     {
         Wgmma.Declare<TTile>();
         var shared = SharedMemory.GetDynamic<UInt4>();
@@ -76,7 +86,7 @@ internal static class HopperLinearBody<TTile, TEpilogue>
             }
             PtxIntrinsics.FenceBarriers();
         }
-        if (TTile.ClusterSize > 1)
+        if (TTile.IsWide && TTile.ClusterSize > 1)
             PtxIntrinsics.MeetCluster();
         else
             Group.Barrier();
@@ -93,7 +103,7 @@ internal static class HopperLinearBody<TTile, TEpilogue>
             if (TTile.IsWide)
                 PtxIntrinsics.KeepRegisters40();
             if (Group.IdxX == NumConsumerLanes)
-                Produce(memory, full, empty, weightMap, activationMap, grid);
+                Produce(memory, full, empty, weightMap, tailMap, activationMap, grid);
             if (!TTile.IsWide && TTile.ClusterSize > 1)
                 PtxIntrinsics.ClusterBarrier(); // as the consumers do between writing their sums and reading those of others
         }
@@ -101,7 +111,7 @@ internal static class HopperLinearBody<TTile, TEpilogue>
             PtxIntrinsics.MeetCluster(); // no group leaves while another one reads its memory or writes to it
     }
 
-    private static void Produce(uint memory, uint full, uint empty, long weightMap, long activationMap, HopperGrid grid)
+    private static void Produce(uint memory, uint full, uint empty, long weightMap, long tailMap, long activationMap, HopperGrid grid)
     {
         PtxIntrinsics.LaunchDependents();
         int tile = ClusterIndex();
@@ -109,37 +119,44 @@ internal static class HopperLinearBody<TTile, TEpilogue>
         Place place = PlaceOf(tile, grid);
 
         // The weights of the first stages are there before the previous kernel has ended.
-        int numAhead = IntrinsicMath.Min(numSteps, NumStages);
+        int numAhead = tile < NumTiles(grid) ? IntrinsicMath.Min(numSteps, NumStages) : 0;
         for (int i = 0; i < numAhead; i++)
         {
             PtxIntrinsics.ExpectBytes(full + (uint)(i * BarrierBytes), StageBytes);
-            LoadWeights(memory + (uint)(i * StageBytes), full + (uint)(i * BarrierBytes), weightMap, place, firstStep + i);
+            LoadWeights<TTile>(memory + (uint)(i * StageBytes), full + (uint)(i * BarrierBytes), weightMap, place, firstStep + i);
         }
         PtxIntrinsics.WaitForDependencies();
         for (int i = 0; i < numAhead; i++)
             LoadActivations(memory + (uint)(i * StageBytes), full + (uint)(i * BarrierBytes), activationMap, place, firstStep + i);
 
-        int step = numAhead, stage = numAhead % NumStages, parity = numAhead == NumStages ? 0 : 1;
-        while (tile < NumTiles(grid))
+        var at = new StageCursor { Stage = numAhead == NumStages ? 0 : numAhead, Parity = numAhead == NumStages ? 0 : 1 };
+        for (int skip = numAhead; tile < NumTiles(grid); tile += NumClusters())
         {
-            place = PlaceOf(tile, grid);
-            for (; step < numSteps; step++)
-            {
-                uint barrier = full + (uint)(stage * BarrierBytes), target = memory + (uint)(stage * StageBytes);
-                PtxIntrinsics.WaitBarrier(empty + (uint)(stage * BarrierBytes), parity);
-                PtxIntrinsics.ExpectBytes(barrier, StageBytes);
-                LoadWeights(target, barrier, weightMap, place, firstStep + step);
-                LoadActivations(target, barrier, activationMap, place, firstStep + step);
-                stage++;
-                if (stage == NumStages)
-                {
-                    stage = 0;
-                    parity ^= 1;
-                }
-            }
-            tile += NumClusters();
-            step = 0;
+            at = Fill<TTile>(memory, full, empty, at, weightMap, activationMap, PlaceOf(tile, grid), firstStep + skip, firstStep + numSteps);
+            skip = 0;
         }
+        if (TTile.HasTail)
+        {
+            for (tile = ClusterIndex(); tile < grid.NumTailTiles; tile += NumClusters())
+                at = Fill<TailShape>(memory, full, empty, at, tailMap, activationMap, PlaceOfTail(tile, grid), 0, numSteps);
+        }
+    }
+
+    /// <summary>Asks for stages of a tile as they become empty.</summary>
+    private static StageCursor Fill<TShape>(
+        uint memory, uint full, uint empty, StageCursor at, long weightMap, long activationMap, Place place, int firstStep, int endStep)
+        where TShape : struct, IWgmmaShape
+    {
+        for (int step = firstStep; step < endStep; step++)
+        {
+            uint barrier = full + (uint)(at.Stage * BarrierBytes), target = memory + (uint)(at.Stage * StageBytes);
+            PtxIntrinsics.WaitBarrier(empty + (uint)(at.Stage * BarrierBytes), at.Parity);
+            PtxIntrinsics.ExpectBytes(barrier, BytesA + TShape.Columns * RowBytes);
+            LoadWeights<TShape>(target, barrier, weightMap, place, step);
+            LoadActivations(target, barrier, activationMap, place, step);
+            at = Next(at);
+        }
+        return at;
     }
 
     private static void ConsumeWide(uint memory, uint full, uint empty, HopperOutput output, HopperGrid grid)
@@ -151,15 +168,24 @@ internal static class HopperLinearBody<TTile, TEpilogue>
         for (int tile = ClusterIndex(); tile < NumTiles(grid); tile += NumClusters())
         {
             Place place = PlaceOf(tile, grid);
-            at = Multiply(memory, full, empty, at, grid.NumSteps);
-            for (int part = 0; part < TTile.Columns / 64; part++)
-                HopperStore<TEpilogue>.StoreWide(output, place.Token + row, place.Feature + part * 64, Wgmma.Take<TTile>(part));
+            at = Multiply<TTile>(memory, full, empty, at, grid.NumSteps);
+            for (int part = 0; part < TTile.Columns / TailColumns; part++)
+                HopperStore<TEpilogue>.StoreWide(output, place.Token + row, place.Feature + part * TailColumns, Wgmma.Take<TTile>(part));
+        }
+        if (TTile.HasTail)
+        {
+            for (int tile = ClusterIndex(); tile < grid.NumTailTiles; tile += NumClusters())
+            {
+                Place place = PlaceOfTail(tile, grid);
+                at = Multiply<TailShape>(memory, full, empty, at, grid.NumSteps);
+                HopperStore<TEpilogue>.StoreWide(output, place.Token + row, place.Feature, Wgmma.Take<TailShape>(0));
+            }
         }
     }
 
     private static void ConsumeNarrow(uint memory, uint full, uint empty, HopperOutput output, HopperGrid grid)
     {
-        Multiply(memory, full, empty, new StageCursor(), PtxIntrinsics.Here(EndStep(grid) - FirstStep(grid)));
+        Multiply<TTile>(memory, full, empty, new StageCursor(), PtxIntrinsics.Here(EndStep(grid) - FirstStep(grid)));
 
         // The stages are done with: the sums take their place, [tokens, features].
         PtxIntrinsics.PartialBarrier(NumConsumerLanes);
@@ -183,23 +209,22 @@ internal static class HopperLinearBody<TTile, TEpilogue>
     }
 
     /// <summary>Multiplies so many stages. One product is always under way; the stage of the one before is given back.</summary>
-    private static StageCursor Multiply(uint memory, uint full, uint empty, StageCursor at, int numSteps)
+    private static StageCursor Multiply<TShape>(uint memory, uint full, uint empty, StageCursor at, int numSteps)
+        where TShape : struct, IWgmmaShape
     {
         uint a = memory + (uint)(Group.IdxX / WarpgroupSize * ConsumerRows * RowBytes);
-        Wgmma.Zero<TTile>();
+        Wgmma.Zero<TShape>();
         uint previous = empty;
         for (int step = 0; step < numSteps; step++)
         {
             PtxIntrinsics.WaitBarrier(full + (uint)(at.Stage * BarrierBytes), at.Parity);
             uint stage = (uint)(at.Stage * StageBytes);
-            Wgmma.MultiplyAdd<TTile>(a + stage, memory + stage + (uint)BytesA);
+            Wgmma.MultiplyAdd<TShape>(a + stage, memory + stage + (uint)BytesA);
             Wgmma.WaitPrevious();
             if (step > 0)
                 Release(previous);
             previous = empty + (uint)(at.Stage * BarrierBytes);
-            at.Stage++;
-            if (at.Stage == NumStages)
-                at = new() { Stage = 0, Parity = at.Parity ^ 1 };
+            at = Next(at);
         }
         Wgmma.WaitAll();
         Release(previous);
@@ -221,7 +246,14 @@ internal static class HopperLinearBody<TTile, TEpilogue>
         }
     }
 
-    private static void LoadWeights(uint stage, uint barrier, long map, Place place, int step)
+    private static StageCursor Next(StageCursor at) =>
+        at.Stage + 1 == NumStages ? new() { Stage = 0, Parity = at.Parity ^ 1 } : new() { Stage = at.Stage + 1, Parity = at.Parity };
+
+    private static int BoxRows<TShape>()
+        where TShape : struct, IWgmmaShape => TTile.IsWide ? TShape.Columns / TTile.ClusterSize : RowsA;
+
+    private static void LoadWeights<TShape>(uint stage, uint barrier, long map, Place place, int step)
+        where TShape : struct, IWgmmaShape
     {
         if (!TTile.IsWide)
         {
@@ -233,7 +265,7 @@ internal static class HopperLinearBody<TTile, TEpilogue>
         }
         else
         {
-            int row = Rank() * WeightBoxRows;
+            int row = Rank() * BoxRows<TShape>();
             uint target = stage + (uint)(BytesA + row * RowBytes);
             PtxIntrinsics.CopyBoxToCluster(target, map, step * Wgmma.TileK, place.Feature + row, barrier, (1 << TTile.ClusterSize) - 1);
         }
@@ -267,7 +299,7 @@ internal static class HopperLinearBody<TTile, TEpilogue>
 
     private static int EndStep(HopperGrid grid) => TTile.IsWide ? grid.NumSteps : grid.NumSteps * (Rank() + 1) / TTile.ClusterSize;
 
-    private static int NumTiles(HopperGrid grid) => TTile.IsWide ? grid.NumTokenTiles * grid.NumFeatureTiles : NumClusters();
+    private static int NumTiles(HopperGrid grid) => TTile.IsWide ? grid.NumTiles : NumClusters();
 
     /// <summary>
     /// Where a tile is. Wide tiles follow each other so that those that are made at a time share rows of both operands in the L2 cache: down a stretch of
@@ -286,6 +318,21 @@ internal static class HopperLinearBody<TTile, TEpilogue>
             Token = PtxIntrinsics.Here(((first + within % height) * TTile.ClusterSize + Rank()) * RowsA),
             Feature = PtxIntrinsics.Here(within / height * TTile.Columns),
         };
+    }
+
+    /// <summary>Where a quarter of one of the last tiles is.</summary>
+    private static Place PlaceOfTail(int tile, HopperGrid grid)
+    {
+        int parts = TTile.Columns / TailColumns;
+        Place place = PlaceOf(grid.NumTiles + tile / parts, grid);
+        place.Feature = PtxIntrinsics.Here(place.Feature + tile % parts * TailColumns);
+        return place;
+    }
+
+    /// <summary>A quarter of a tile.</summary>
+    private readonly struct TailShape : IWgmmaShape
+    {
+        public static int Columns => TailColumns;
     }
 
     /// <summary>The first token and the first feature of a tile.</summary>

@@ -34,7 +34,7 @@ internal sealed class HopperLinearKernel : IDisposable
     internal int? WideTile { get; set; }
 
     private delegate void Launcher(
-        AcceleratorStream stream, KernelConfig config, long weightMap, long activationMap, HopperOutput output, HopperGrid grid);
+        AcceleratorStream stream, KernelConfig config, long weightMap, long tailMap, long activationMap, HopperOutput output, HopperGrid grid);
 
     public static IReadOnlyList<GpuKernel> Variants { get; } = [.. Table.All.Select(v => v.Kernel)];
 
@@ -92,17 +92,27 @@ internal sealed class HopperLinearKernel : IDisposable
     private int ChooseWide(int numRows, int outFeatures)
     {
         int best = 0;
-        double least = double.PositiveInfinity;
-        for (int i = 0; i < HopperVariants.WideTiles.Length; i++)
+        for (int i = 1; i < HopperVariants.WideTiles.Length; i++)
         {
-            (int features, int cluster, double cost) = HopperVariants.WideTiles[i];
-            long tiles = (long)DivideUp(numRows, WideTokens * cluster) * DivideUp(outFeatures, features);
-            long clusters = _device.NumMultiprocessors / cluster;
-            double time = (tiles + clusters - 1) / clusters * cost;
-            if (time < least)
-                (best, least) = (i, time);
+            if (Plan(i, numRows, outFeatures).Time < Plan(best, numRows, outFeatures).Time)
+                best = i;
         }
         return best;
+    }
+
+    /// <summary>
+    /// The tiles that are made whole and the quarters after them, and the time in units of a tile of 256 features. Quarters replace a last round that keeps
+    /// few multiprocessors busy.
+    /// </summary>
+    private (int Tiles, int Quarters, double Time) Plan(int tile, int numRows, int outFeatures)
+    {
+        (int features, int cluster, double cost, bool hasTail) = HopperVariants.WideTiles[tile];
+        int tiles = checked(DivideUp(numRows, WideTokens * cluster) * DivideUp(outFeatures, features)), clusters = _device.NumMultiprocessors / cluster;
+        int rounds = tiles / clusters, rest = tiles % clusters, quarters = rest * HopperVariants.TailParts;
+        if (rest == 0)
+            return (tiles, 0, rounds * cost);
+        double tail = DivideUp(quarters, clusters) * HopperVariants.TailCost * cost;
+        return hasTail && tail < cost ? (tiles - rest, quarters, rounds * cost + tail) : (tiles, 0, (rounds + 1) * cost);
     }
 
     private void Launch(int index, GpuLinearWeight weight, nint input, int inputRows, HopperOutput output)
@@ -110,16 +120,20 @@ internal sealed class HopperLinearKernel : IDisposable
         HopperVariant variant = Table.All[index];
         var launcher = _launchers[index] ??= _device.Load<Launcher>(variant.Kernel);
         long weightMap = _maps.Get(weight.Matrix.Address, weight.OutFeatures, weight.InFeatures, variant.WeightBoxRows);
+        long tailMap = variant.TailBoxRows == variant.WeightBoxRows
+            ? weightMap
+            : _maps.Get(weight.Matrix.Address, weight.OutFeatures, weight.InFeatures, variant.TailBoxRows);
         long activationMap = _maps.Get(input, inputRows, weight.InFeatures, variant.ActivationBoxRows);
         var grid = new HopperGrid { NumSteps = DivideUp(weight.InFeatures, Wgmma.TileK) };
         int cluster = variant.Kernel.ClusterSize, clusters = DivideUp(weight.OutFeatures, variant.Features);
         if (variant.IsWide)
         {
+            (grid.NumTiles, grid.NumTailTiles, _) = Plan(HopperVariants.WideTileOf(index), output.NumRows, weight.OutFeatures);
             grid.NumTokenTiles = DivideUp(output.NumRows, WideTokens * cluster);
             grid.NumFeatureTiles = clusters;
-            clusters = Math.Min(grid.NumTokenTiles * grid.NumFeatureTiles, _device.NumMultiprocessors / cluster);
+            clusters = Math.Min(Math.Max(grid.NumTiles, grid.NumTailTiles), _device.NumMultiprocessors / cluster);
         }
         var shared = SharedMemoryConfig.RequestDynamic<byte>(variant.Kernel.DynamicSharedBytes);
-        launcher(_device.Stream, new KernelConfig(clusters * cluster, variant.Kernel.GroupSize, shared), weightMap, activationMap, output, grid);
+        launcher(_device.Stream, new KernelConfig(clusters * cluster, variant.Kernel.GroupSize, shared), weightMap, tailMap, activationMap, output, grid);
     }
 }

@@ -62,6 +62,9 @@ internal interface IHopperTile : IWgmmaShape
     /// <summary>Wide: A is activations and B weights, groups stay and take tile after tile. Narrow: A is weights and B activations, a tile a cluster.</summary>
     static abstract bool IsWide { get; }
 
+    /// <summary>Whether the tiles that do not fill a last round of all groups are divided into quarters of 64 features. Wide only.</summary>
+    static abstract bool HasTail { get; }
+
     /// <summary>Warpgroups that multiply.</summary>
     static abstract int Consumers { get; }
 
@@ -78,6 +81,8 @@ internal readonly struct WideTile<TFeatures, TCluster> : IHopperTile
     where TCluster : struct, IConstant
 {
     public static bool IsWide => true;
+
+    public static bool HasTail => TFeatures.Value == 256;
 
     public static int Columns => TFeatures.Value;
 
@@ -97,6 +102,8 @@ internal readonly struct NarrowTile<TTokens, TSplit> : IHopperTile
     where TSplit : struct, IConstant
 {
     public static bool IsWide => false;
+
+    public static bool HasTail => false;
 
     public static int Columns => TTokens.Value;
 

@@ -1,7 +1,7 @@
 namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>A kernel of <see cref="HopperLinearKernel"/> and what its launch must know.</summary>
-internal sealed record HopperVariant(GpuKernel Kernel, bool IsWide, int Features, int WeightBoxRows, int ActivationBoxRows);
+internal sealed record HopperVariant(GpuKernel Kernel, bool IsWide, int Features, int WeightBoxRows, int TailBoxRows, int ActivationBoxRows);
 
 /// <summary>All variants, found by arithmetic.</summary>
 internal sealed class HopperVariants
@@ -10,8 +10,15 @@ internal sealed class HopperVariants
     private const int NumSplits = 4;
     private const int SmallestTokens = 8;
 
+    /// <summary>The relative time of a quarter of a tile of 256 features.</summary>
+    public const double TailCost = 0.36;
+
+    /// <summary>Quarters of a tile that has a tail.</summary>
+    public const int TailParts = 4;
+
     /// <summary>Features, groups in a cluster, and the relative time of a tile (128 tokens a group): smaller ones read more for what they multiply.</summary>
-    public static readonly (int Features, int Cluster, double Cost)[] WideTiles = [(256, 2, 1.0), (256, 1, 1.06), (128, 2, 0.54), (128, 1, 0.57), (64, 1, 0.34)];
+    public static readonly (int Features, int Cluster, double Cost, bool HasTail)[] WideTiles =
+        [(256, 2, 1.0, true), (256, 1, 1.06, true), (128, 2, 0.54, false), (128, 1, 0.57, false), (64, 1, 0.36, false)];
 
     public HopperVariants() => All =
     [
@@ -21,6 +28,9 @@ internal sealed class HopperVariants
     ];
 
     public IReadOnlyList<HopperVariant> All { get; }
+
+    /// <summary>The tile of a variant that <see cref="Wide"/> returned.</summary>
+    public static int WideTileOf(int index) => index / NumEpilogues;
 
     public int Wide(int tile, LinearEpilogue epilogue) => tile * NumEpilogues + (int)epilogue;
 
@@ -70,6 +80,8 @@ internal sealed class HopperVariants
         };
         return new HopperVariant(
             kernel, TTile.IsWide, TTile.IsWide ? TTile.Columns : HopperLinearBody<TTile, TEpilogue>.RowsA,
-            HopperLinearBody<TTile, TEpilogue>.WeightBoxRows, HopperLinearBody<TTile, TEpilogue>.ActivationBoxRows);
+            HopperLinearBody<TTile, TEpilogue>.WeightBoxRows,
+            TTile.HasTail ? HopperLinearBody<TTile, TEpilogue>.TailBoxRows : HopperLinearBody<TTile, TEpilogue>.WeightBoxRows,
+            HopperLinearBody<TTile, TEpilogue>.ActivationBoxRows);
     }
 }

@@ -48,11 +48,13 @@ public sealed class HopperLinearTests
     }
 
     [TestMethod]
-    public void Launch_EveryWideTile_GivesTheSameBits()
+    [DataRow(1040, 712)] // divided tiles only, where tiles are divided
+    [DataRow(8736, 200)] // whole tiles and divided ones on a device of 132 multiprocessors
+    public void Launch_EveryWideTile_GivesTheSameBits(int outFeatures, int inFeatures)
     {
         using CudaGpuDevice device = OpenHopper();
         using var kernel = new HopperLinearKernel(device);
-        using var product = new Product(device, kernel, 1040, 712, hasBias: true);
+        using var product = new Product(device, kernel, outFeatures, inFeatures, hasBias: true);
         foreach (LinearEpilogue epilogue in Enum.GetValues<LinearEpilogue>())
         {
             foreach (int rows in new[] { 129, 300, 512 })
