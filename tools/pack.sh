@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Packs programs for a Linux x64 GPU machine without .NET: one self-contained folder for all of them, so that the runtime is in it once.
 #   tools/pack.sh src/IlgpuLlm.Cli tests/IlgpuLlm.Kernels.Tests ...     -> .gpu/app.txz
+# PACK_OPTIONS goes to dotnet publish: -p:PublishReadyToRun=true makes programs start faster and the archive larger.
 # The demo model's files stay out, as they travel with the checkout; run what is printed at the end on the other machine, in the checkout.
 set -euo pipefail
 
@@ -10,7 +11,7 @@ out=$root/.gpu
 rm -rf "$out/app" "$out/app.txz"
 mkdir -p "$out/app"
 for project in "$@"; do
-  dotnet publish "$root/$project" -c Release -r linux-x64 --self-contained -o "$out/app" --nologo -v quiet
+  dotnet publish "$root/$project" -c Release -r linux-x64 --self-contained -o "$out/app" --nologo -v quiet ${PACK_OPTIONS:-}
 done
 # What a debugger or tracer needs; 10 of 85 MB.
 (cd "$out/app" && rm -rf demo-model libcoreclrtraceprovider.so libmscordaccore.so libmscordbi.so createdump ./*.pdb)

@@ -24,6 +24,11 @@ public abstract class Backend : IDisposable
     /// <summary>Reads how much memory the device has and how much of it is free now.</summary>
     public abstract DeviceMemory QueryMemory();
 
+    /// <summary>Waits until what a device still does after it was opened, such as compiling kernels, is done. Operations wait by themselves for what they need.</summary>
+    public virtual void FinishOpening()
+    {
+    }
+
     /// <summary>Allocates a buffer. Contents are undefined.</summary>
     /// <exception cref="DeviceOutOfMemoryException">The device has not that much.</exception>
     public abstract DeviceBuffer Allocate(ElementType type, long length);

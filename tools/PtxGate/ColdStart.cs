@@ -1,7 +1,7 @@
 using System.Diagnostics;
+using ILGPU.Runtime.Cuda;
 using IlgpuLlm.Kernels.Gpu;
 using IlgpuLlm.Kernels.Gpu.Ptx;
-using ILGPU.Runtime.Cuda;
 
 namespace IlgpuLlm.PtxGate;
 

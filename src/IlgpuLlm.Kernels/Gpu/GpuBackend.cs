@@ -86,9 +86,12 @@ public sealed class GpuBackend : Backend
     public override ElementType ActivationType(ModelShape model) => ElementType.F32;
 
     /// <inheritdoc/>
+    public override void FinishOpening() => _device.WaitForKernels();
+
+    /// <inheritdoc/>
     public override void ReserveWorkspace(WorkspaceShape shape)
     {
-        _device.WaitForKernels();
+        FinishOpening();
         base.ReserveWorkspace(shape);
     }
 

@@ -29,6 +29,7 @@ public static class CopyBandwidth
 
     private static double Measure(Backend backend)
     {
+        backend.FinishOpening();
         // 2 GiB are far beyond every cache; at most a quarter of what is free, as there are two buffers.
         long bytes = Math.Clamp(backend.QueryMemory().FreeBytes / 4, MinBytes, backend.IsHostMemory ? MaxHostBytes : MaxBytes);
         using var source = backend.Allocate(ElementType.I32, bytes / sizeof(int));

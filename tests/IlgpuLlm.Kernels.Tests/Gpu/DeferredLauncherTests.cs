@@ -1,7 +1,7 @@
-using IlgpuLlm.Kernels.Gpu;
 using ILGPU;
 using ILGPU.Runtime;
 using ILGPU.Runtime.CPU;
+using IlgpuLlm.Kernels.Gpu;
 
 namespace IlgpuLlm.Kernels.Tests.Gpu;
 

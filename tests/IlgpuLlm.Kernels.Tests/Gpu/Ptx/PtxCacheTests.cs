@@ -1,6 +1,6 @@
+using ILGPU.Runtime.Cuda;
 using IlgpuLlm.Kernels.Gpu;
 using IlgpuLlm.Kernels.Gpu.Ptx;
-using ILGPU.Runtime.Cuda;
 
 namespace IlgpuLlm.Kernels.Tests.Gpu.Ptx;
 
