@@ -54,6 +54,8 @@ internal static partial class CudaDriver
         {
             return; // a driver before CUDA 12.3
         }
+        if (count == 0)
+            return;
         var (from, to, edges) = (new nint[count], new nint[count], new EdgeData[count]);
         Check(cuGraphGetEdges_v2(graph, from, to, edges, ref count));
         int numKernels = 0;
