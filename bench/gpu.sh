@@ -7,9 +7,14 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-program=${BENCH_PROGRAM:-/tmp/app/ilgpullm}
-if [ ! -x "$program" ]; then
-  tar xJf "$root/.gpu/app.txz" -C /tmp
-  cp -r "$root/src/IlgpuLlm.DemoModel/model" /tmp/app/demo-model
+if [ -z "${BENCH_PROGRAM:-}" ]; then
+  archive=$(sha256sum < "$root/.gpu/app.txz")
+  if [ "$archive" != "$(cat /tmp/app/archive 2> /dev/null)" ]; then
+    rm -rf /tmp/app
+    tar xJf "$root/.gpu/app.txz" -C /tmp
+    cp -r "$root/src/IlgpuLlm.DemoModel/model" /tmp/app/demo-model
+    echo "$archive" > /tmp/app/archive
+  fi
+  export BENCH_PROGRAM=/tmp/app/ilgpullm
 fi
-BENCH_PROGRAM=$program exec python3 -u "$root/bench/gpu.py" "$@"
+exec python3 -u "$root/bench/gpu.py" "$@"
