@@ -5,8 +5,9 @@
 
 The defaults are Llama-2-7B's shape (13.5 GB). Weights are seeded and scaled so that the likeliest token stands out and hangs on all layers:
 - embeddings have unit variance, and what all layers add to them together is about as large, so that rounding in a layer moves the sum little;
-- logits have a standard deviation of --logit-std (6), so that the top two are mostly more than 1 apart;
+- logits have a standard deviation of --logit-std (12), so that the top two are mostly more than 2 apart, and the likeliest has a probability of about 0.85;
 - queries and keys are large enough that attention prefers some tokens.
+(Figures of a simulation with 32 layers of 512; the embeddings alone give the right token in 5 % of the positions, float16 with a float32 residual in 99.6 to 100 %.)
 """
 import argparse, math, os
 
@@ -16,7 +17,7 @@ def parse():
     parser.add_argument("--out", required=True)
     for name, value in dict(layers=32, hidden=4096, intermediate=11008, heads=32, kv_heads=32, vocab=32000, seed=0).items():
         parser.add_argument("--" + name.replace("_", "-"), type=int, default=value)
-    parser.add_argument("--logit-std", type=float, default=6)
+    parser.add_argument("--logit-std", type=float, default=12)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--shard", default="5GB")
     return parser.parse_args()
