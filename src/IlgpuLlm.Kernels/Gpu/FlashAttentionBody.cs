@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using ILGPU;
 using IlgpuLlm.Kernels.Gpu.Ptx;
 
@@ -37,6 +38,7 @@ internal struct FlashArguments
 }
 
 /// <summary>What a lane needs once a tile.</summary>
+[StructLayout(LayoutKind.Sequential, Size = 16)]
 internal struct FlashLane
 {
     public uint Query, Key, Value; // shared memory, for ldmatrix
@@ -44,6 +46,7 @@ internal struct FlashLane
 }
 
 /// <summary>Where a warp's kinds of tiles end: before these positions.</summary>
+[StructLayout(LayoutKind.Sequential, Size = 16)]
 internal struct FlashBounds
 {
     public int Skipped, Whole, Seen, All;
@@ -74,6 +77,10 @@ internal static class FlashAttentionBody<TShape, THead, TScores>
     /// <summary>Shared memory of a group: the queries and two stages of keys and values.</summary>
     public static int SharedBytes => (TileQueries + 4 * TileKeys) * (int)Pitch;
 
+    private static int MaximaAt => 2 * GroupSize;
+
+    private static int SumsAt => 3 * GroupSize;
+
     private static uint Pitch => (uint)THead.Dims * 2 + 16;
 
     private static uint StageBytes => 2 * TileKeys * Pitch;
@@ -89,13 +96,14 @@ internal static class FlashAttentionBody<TShape, THead, TScores>
     internal static void Body(FlashArguments arguments, HeadLayout layout)
     {
         PtxIntrinsics.LaunchDependents();
+        // One allocation, so that one register has the address of all of it.
+        var memory = SharedMemory.Allocate<UInt4>(4 * GroupSize + 2 * TileKeys / 4 + 2);
+        var lanes = memory.SubView(0, GroupSize).Cast<FlashLane>();
+        var bounds = memory.SubView(GroupSize, GroupSize).Cast<FlashBounds>();
+        var rows = memory.Cast<Float4>(); // from MaximaAt and from SumsAt on
         // Where the rows of this tile and the next lie, in chunks of 16 bytes. And what is the same for all lanes, so that it takes no registers.
-        var offsets = SharedMemory.Allocate<uint>(2 * TileKeys);
-        var common = SharedMemory.Allocate<int>(8);
-        var lanes = SharedMemory.Allocate<FlashLane>(GroupSize);
-        var bounds = SharedMemory.Allocate<FlashBounds>(GroupSize);
-        var maxima = SharedMemory.Allocate<Float4>(GroupSize);
-        var sums = SharedMemory.Allocate<Float4>(GroupSize);
+        var offsets = memory.SubView(4 * GroupSize, 2 * TileKeys / 4).Cast<uint>();
+        var common = memory.SubView(4 * GroupSize + 2 * TileKeys / 4, 2).Cast<int>();
         var shared = SharedMemory.GetDynamic<UInt4>();
         uint queries = PtxIntrinsics.SharedAddress(ref shared[0]);
 
@@ -163,37 +171,37 @@ internal static class FlashAttentionBody<TShape, THead, TScores>
             Seen = warpFirst > last ? 0 : warpLast + 1,
             All = last + 1,
         };
-        maxima[Group.IdxX] = FlashSoftmax.Same(float.NegativeInfinity);
-        sums[Group.IdxX] = default;
+        rows[MaximaAt + Group.IdxX] = FlashSoftmax.Same(float.NegativeInfinity);
+        rows[SumsAt + Group.IdxX] = default;
         THead output = default;
         for (; firstKey < bounds[Group.IdxX].Skipped; firstKey += TileKeys)
             Advance(stages, arguments, layout, offsets, common, firstKey);
         for (; firstKey < bounds[Group.IdxX].Whole; firstKey += TileKeys)
         {
             Advance(stages, arguments, layout, offsets, common, firstKey);
-            output = Add(output, maxima, sums, lanes, firstKey, layout, isMasked: false);
+            output = Add(output, rows, lanes, firstKey, layout, isMasked: false);
         }
         for (; firstKey < bounds[Group.IdxX].Seen; firstKey += TileKeys)
         {
             Advance(stages, arguments, layout, offsets, common, firstKey);
-            output = Add(output, maxima, sums, lanes, firstKey, layout, isMasked: true);
+            output = Add(output, rows, lanes, firstKey, layout, isMasked: true);
         }
         for (; firstKey < bounds[Group.IdxX].All; firstKey += TileKeys)
             Advance(stages, arguments, layout, offsets, common, firstKey);
-        Store(FlashState<THead>.Result(output, sums), arguments, layout, common[FirstToken], common[NumRows]);
+        Store(FlashState<THead>.Result(output, rows[SumsAt + Group.IdxX]), arguments, layout, common[FirstToken], common[NumRows]);
     }
 
     /// <summary>Adds a tile, whole or in two halves.</summary>
     private static THead Add(
-        THead output, ArrayView<Float4> maxima, ArrayView<Float4> sums, ArrayView<FlashLane> lanes, int firstKey, HeadLayout layout, bool isMasked)
+        THead output, ArrayView<Float4> rows, ArrayView<FlashLane> lanes, int firstKey, HeadLayout layout, bool isMasked)
     {
         uint stage = Stage(firstKey);
         int window = layout.SlidingWindow > 0 ? layout.SlidingWindow : int.MaxValue;
-        output = FlashState<THead>.Add<TScores>(output, maxima, sums, lanes, stage, Pitch, layout.Scale, firstKey, window, isMasked);
+        output = FlashState<THead>.Add<TScores>(output, rows, MaximaAt, SumsAt, lanes, stage, Pitch, layout.Scale, firstKey, window, isMasked);
         return TScores.Keys == TileKeys
             ? output
             : FlashState<THead>.Add<TScores>(
-                output, maxima, sums, lanes, stage + (uint)TScores.Keys * Pitch, Pitch, layout.Scale, firstKey + TScores.Keys, window, isMasked);
+                output, rows, MaximaAt, SumsAt, lanes, stage + (uint)TScores.Keys * Pitch, Pitch, layout.Scale, firstKey + TScores.Keys, window, isMasked);
     }
 
     /// <summary>Waits for the tile at <paramref name="firstKey"/> and starts the copies of the next one.</summary>

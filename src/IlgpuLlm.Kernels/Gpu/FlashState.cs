@@ -15,7 +15,7 @@ internal struct FlashState<THead>
     /// scale * log2(e), and the sums of weights stay in shared memory: while scores are made, there is no register for them.
     /// </summary>
     public static THead Add<TScores>(
-        THead output, ArrayView<Float4> maxima, ArrayView<Float4> sums, ArrayView<FlashLane> lanes, uint offset, uint pitch, float scale, int firstKey,
+        THead output, ArrayView<Float4> rows, int maximaAt, int sumsAt, ArrayView<FlashLane> lanes, uint offset, uint pitch, float scale, int firstKey,
         int window, bool isMasked)
         where TScores : unmanaged, IFlashScores<TScores>
     {
@@ -25,25 +25,24 @@ internal struct FlashState<THead>
         if (isMasked)
             scores = TScores.Mask(scores, lanes[Group.IdxX].Distance - firstKey, window);
         scale *= Log2E;
-        Float4 before = maxima[Group.IdxX];
+        Float4 before = rows[maximaAt + Group.IdxX];
         Float4 largest = FlashSoftmax.Largest(TScores.Largest(scores, FlashSoftmax.Same(float.NegativeInfinity)), scale, before);
-        maxima[Group.IdxX] = largest;
+        rows[maximaAt + Group.IdxX] = largest;
         Float4 lowered = FlashSoftmax.Offset(largest);
         Float4 factors = FlashSoftmax.Factors(before, lowered);
         FlashState<THead> state = new()
         {
-            Sum = FlashSoftmax.Multiply(sums[Group.IdxX], factors),
+            Sum = FlashSoftmax.Multiply(rows[sumsAt + Group.IdxX], factors),
             Output = THead.Scale(output, factors),
         };
         state = TScores.AddValues(state, scores, scale, lowered, lanes[Group.IdxX].Value + offset, pitch);
-        sums[Group.IdxX] = state.Sum;
+        rows[sumsAt + Group.IdxX] = state.Sum;
         PtxIntrinsics.SyncWarp();
         return state.Output;
     }
 
     /// <summary>The weighted values divided by the weights' sums.</summary>
-    public static THead Result(THead output, ArrayView<Float4> sums) =>
-        THead.Scale(output, FlashSoftmax.Inverse(sums[Group.IdxX]));
+    public static THead Result(THead output, Float4 sums) => THead.Scale(output, FlashSoftmax.Inverse(sums));
 }
 
 /// <summary>Scores of a warp's 32 queries and some keys.</summary>
