@@ -34,6 +34,7 @@ internal struct FlashArguments
     public ArrayView<int> Positions; // [numTokens]
     public ArrayView<int> BlockTables; // [numSeqs, maxBlocksPerSeq]
     public int NumSeqs;
+    public float Scale; // the shape's times log2(e)
     public int BlockShift; // blockSize = 1 << BlockShift
 }
 
@@ -77,6 +78,8 @@ internal static class FlashAttentionBody<TShape, THead, TScores>
     /// <summary>Shared memory of a group: the queries and two stages of keys and values.</summary>
     public static int SharedBytes => (TileQueries + 4 * TileKeys) * (int)Pitch;
 
+    private static int BoundsAt => GroupSize;
+
     private static int MaximaAt => 2 * GroupSize;
 
     private static int SumsAt => 3 * GroupSize;
@@ -98,8 +101,8 @@ internal static class FlashAttentionBody<TShape, THead, TScores>
         PtxIntrinsics.LaunchDependents();
         // One allocation, so that one register has the address of all of it.
         var memory = SharedMemory.Allocate<UInt4>(4 * GroupSize + 2 * TileKeys / 4 + 2);
-        var lanes = memory.SubView(0, GroupSize).Cast<FlashLane>();
-        var bounds = memory.SubView(GroupSize, GroupSize).Cast<FlashBounds>();
+        var lanes = memory.Cast<FlashLane>();
+        var bounds = memory.Cast<FlashBounds>(); // from BoundsAt on
         var rows = memory.Cast<Float4>(); // from MaximaAt and from SumsAt on
         // Where the rows of this tile and the next lie, in chunks of 16 bytes. And what is the same for all lanes, so that it takes no registers.
         var offsets = memory.SubView(4 * GroupSize, 2 * TileKeys / 4).Cast<uint>();
@@ -164,7 +167,7 @@ internal static class FlashAttentionBody<TShape, THead, TScores>
             Value = stages + (uint)(TileKeys + (lane & 15)) * Pitch + (uint)(lane >> 4) * 16,
             Distance = warpFirst + (lane >> 2) - (lane & 3) * 2,
         };
-        bounds[Group.IdxX] = new()
+        bounds[BoundsAt + Group.IdxX] = new()
         {
             Skipped = warpFirst > last ? last + 1 : hasWindow ? warpFirst - layout.SlidingWindow + 2 - TileKeys : 0,
             Whole = hasWindow ? 0 : IntrinsicMath.Min(warpFirst, last) + 2 - TileKeys,
@@ -174,34 +177,34 @@ internal static class FlashAttentionBody<TShape, THead, TScores>
         rows[MaximaAt + Group.IdxX] = FlashSoftmax.Same(float.NegativeInfinity);
         rows[SumsAt + Group.IdxX] = default;
         THead output = default;
-        for (; firstKey < bounds[Group.IdxX].Skipped; firstKey += TileKeys)
+        for (; firstKey < bounds[BoundsAt + Group.IdxX].Skipped; firstKey += TileKeys)
             Advance(stages, arguments, layout, offsets, common, firstKey);
-        for (; firstKey < bounds[Group.IdxX].Whole; firstKey += TileKeys)
+        for (; firstKey < bounds[BoundsAt + Group.IdxX].Whole; firstKey += TileKeys)
         {
             Advance(stages, arguments, layout, offsets, common, firstKey);
-            output = Add(output, rows, lanes, firstKey, layout, isMasked: false);
+            output = Add(output, rows, lanes, firstKey, arguments, layout, isMasked: false);
         }
-        for (; firstKey < bounds[Group.IdxX].Seen; firstKey += TileKeys)
+        for (; firstKey < bounds[BoundsAt + Group.IdxX].Seen; firstKey += TileKeys)
         {
             Advance(stages, arguments, layout, offsets, common, firstKey);
-            output = Add(output, rows, lanes, firstKey, layout, isMasked: true);
+            output = Add(output, rows, lanes, firstKey, arguments, layout, isMasked: true);
         }
-        for (; firstKey < bounds[Group.IdxX].All; firstKey += TileKeys)
+        for (; firstKey < bounds[BoundsAt + Group.IdxX].All; firstKey += TileKeys)
             Advance(stages, arguments, layout, offsets, common, firstKey);
         Store(FlashState<THead>.Result(output, rows[SumsAt + Group.IdxX]), arguments, layout, common[FirstToken], common[NumRows]);
     }
 
     /// <summary>Adds a tile, whole or in two halves.</summary>
     private static THead Add(
-        THead output, ArrayView<Float4> rows, ArrayView<FlashLane> lanes, int firstKey, HeadLayout layout, bool isMasked)
+        THead output, ArrayView<Float4> rows, ArrayView<FlashLane> lanes, int firstKey, FlashArguments arguments, HeadLayout layout, bool isMasked)
     {
         uint stage = Stage(firstKey);
         int window = layout.SlidingWindow > 0 ? layout.SlidingWindow : int.MaxValue;
-        output = FlashState<THead>.Add<TScores>(output, rows, MaximaAt, SumsAt, lanes, stage, Pitch, layout.Scale, firstKey, window, isMasked);
+        output = FlashState<THead>.Add<TScores>(output, rows, MaximaAt, SumsAt, lanes, stage, Pitch, arguments.Scale, firstKey, window, isMasked);
         return TScores.Keys == TileKeys
             ? output
             : FlashState<THead>.Add<TScores>(
-                output, rows, MaximaAt, SumsAt, lanes, stage + (uint)TScores.Keys * Pitch, Pitch, layout.Scale, firstKey + TScores.Keys, window, isMasked);
+                output, rows, MaximaAt, SumsAt, lanes, stage + (uint)TScores.Keys * Pitch, Pitch, arguments.Scale, firstKey + TScores.Keys, window, isMasked);
     }
 
     /// <summary>Waits for the tile at <paramref name="firstKey"/> and starts the copies of the next one.</summary>

@@ -12,6 +12,7 @@ namespace IlgpuLlm.Kernels.Gpu;
 /// </summary>
 internal sealed class FlashAttentionKernel(GpuDevice device)
 {
+    private const float Log2E = 1.44269504f;
     private const int StaticSharedBytes = 10 * 1024; // what is not in the dynamic part, rounded up
 
     private static readonly IHead[] Heads =
@@ -77,6 +78,7 @@ internal sealed class FlashAttentionKernel(GpuDevice device)
             Positions = device.Own(batch.Positions).View<int>(),
             BlockTables = device.Own(batch.BlockTables).View<int>(),
             NumSeqs = batch.NumSeqs,
+            Scale = shape.Scale * Log2E,
             BlockShift = BitOperations.Log2((uint)cache.BlockSize),
         };
         launch(device.Stream, config, arguments, new HeadLayout(shape, cache, batch));

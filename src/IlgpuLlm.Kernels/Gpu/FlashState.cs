@@ -11,20 +11,18 @@ internal struct FlashState<THead>
     public THead Output;
 
     /// <summary>
-    /// Adds some keys, from <paramref name="firstKey"/> on and <paramref name="offset"/> bytes behind the first stage's. The largest scores, scaled by
-    /// scale * log2(e), and the sums of weights stay in shared memory: while scores are made, there is no register for them.
+    /// Adds some keys, from <paramref name="firstKey"/> on and <paramref name="offset"/> bytes behind the first stage's. The largest scores, times
+    /// <paramref name="scale"/>, and the sums of weights stay in shared memory: while scores are made, there is no register for them.
     /// </summary>
     public static THead Add<TScores>(
         THead output, ArrayView<Float4> rows, int maximaAt, int sumsAt, ArrayView<FlashLane> lanes, uint offset, uint pitch, float scale, int firstKey,
         int window, bool isMasked)
         where TScores : unmanaged, IFlashScores<TScores>
     {
-        const float Log2E = 1.44269504f;
         TScores scores = THead.AddScores<TScores>(default, lanes[Group.IdxX].Query, lanes[Group.IdxX].Key + offset, pitch);
         PtxIntrinsics.SyncWarp();
         if (isMasked)
             scores = TScores.Mask(scores, lanes[Group.IdxX].Distance - firstKey, window);
-        scale *= Log2E;
         Float4 before = rows[maximaAt + Group.IdxX];
         Float4 largest = FlashSoftmax.Largest(TScores.Largest(scores, FlashSoftmax.Same(float.NegativeInfinity)), scale, before);
         rows[maximaAt + Group.IdxX] = largest;
