@@ -9,6 +9,8 @@ namespace IlgpuLlm.Kernels.Gpu;
 /// <summary>A CUDA device.</summary>
 internal sealed class CudaGpuDevice : GpuDevice
 {
+    private const int MaxSharedBytesOptIn = 97; // CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
+
     private readonly CudaAccelerator _accelerator;
     private readonly PtxCompiler _compiler;
     private readonly PtxCache _cache = PtxCache.OfUser();
@@ -35,6 +37,9 @@ internal sealed class CudaGpuDevice : GpuDevice
 
     /// <summary>The multiprocessors of the device.</summary>
     public int NumMultiprocessors => _accelerator.NumMultiprocessors;
+
+    /// <summary>The shared memory that a group may have when it asks for more than the usual 48 KiB.</summary>
+    public int MaxSharedBytes => Driver.GetDeviceAttribute((DeviceAttributeKind)MaxSharedBytesOptIn, _accelerator.DeviceId);
 
     private static CudaAPI Driver => CudaAPI.CurrentAPI;
 

@@ -11,6 +11,8 @@ namespace IlgpuLlm.Kernels.Gpu;
 /// </summary>
 internal sealed class IlgpuCpuDevice : GpuDevice
 {
+    private const int WarpSize = 32;
+
     private readonly int _lanes;
 
     private IlgpuCpuDevice(Context context, Accelerator accelerator, int lanes)
@@ -23,7 +25,9 @@ internal sealed class IlgpuCpuDevice : GpuDevice
     public static IlgpuCpuDevice Create(int lanes)
     {
         // A warp has at least two lanes in ILGPU; with one lane a group the second thread sleeps.
-        var device = new CPUDevice(Math.Max(lanes, 2), 1, lanes == 1 ? Environment.ProcessorCount : 1);
+        var device = lanes > WarpSize
+            ? new CPUDevice(WarpSize, lanes / WarpSize, 1)
+            : new CPUDevice(Math.Max(lanes, 2), 1, lanes == 1 ? Environment.ProcessorCount : 1);
         var context = Context.Create(builder => builder.CPU(device));
         return new IlgpuCpuDevice(context, device.CreateAccelerator(context), lanes);
     }
@@ -41,8 +45,8 @@ internal sealed class IlgpuCpuDevice : GpuDevice
     public override unsafe void CopyOnDevice(nint source, nint destination, long byteLength) =>
         Buffer.MemoryCopy((void*)source, (void*)destination, byteLength, byteLength);
 
-    protected override Task<Kernel> LoadKernelAsync(GpuKernel kernel) => kernel.IsCudaOnly
-        ? throw new NotSupportedException($"kernel {kernel.Name} consists of PTX instructions")
+    protected override Task<Kernel> LoadKernelAsync(GpuKernel kernel) => kernel.IsCudaOnly && _lanes < kernel.GroupSize
+        ? throw new NotSupportedException($"kernel {kernel.Name} consists of PTX instructions: they are emulated for {kernel.GroupSize} lanes only")
         : Task.FromResult(Accelerator.LoadKernel(kernel.Body, KernelSpecialization.Empty));
 
     protected override StagingBuffer CreateStaging() => new HostStaging(this);

@@ -16,6 +16,8 @@ internal static class KernelCatalog
         .. HopperLinearKernel.Variants,
         .. RotaryKernel.Variants,
         .. AttentionKernel.Variants,
+        .. FlashAttentionKernel.Variants,
+        .. DecodeAttentionKernel.Variants,
         .. SiluMulKernel.Variants,
         .. FillRandomKernel.Variants,
     ];

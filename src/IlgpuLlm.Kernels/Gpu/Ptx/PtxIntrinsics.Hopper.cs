@@ -111,10 +111,6 @@ internal static partial class PtxIntrinsics
     [IntrinsicImplementation, Ptx("st.global.v2.f32 [%0], {%1,%2};")]
     public static void StoreGlobal2(long global, Float2 values) => throw Only();
 
-    /// <summary>2^x within 2 ulp; results below 2^-126 are 0.</summary>
-    [IntrinsicImplementation, Ptx("ex2.approx.ftz.f32 $0, %0;")]
-    public static float Exp2(float x) => throw Only();
-
     /// <summary>1 / x within 1 ulp; results below 2^-126 are 0.</summary>
     [IntrinsicImplementation, Ptx("rcp.approx.ftz.f32 $0, %0;")]
     public static float Reciprocal(float x) => throw Only();

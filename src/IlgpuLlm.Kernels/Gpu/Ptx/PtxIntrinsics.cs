@@ -17,11 +17,11 @@ internal static partial class PtxIntrinsics
     /// <summary>The address of a shared-memory element in the shared window.</summary>
     [IntrinsicImplementation, Ptx("cvt.u32.u64 $0, %0;")]
     public static uint SharedAddress<T>(ref T element)
-        where T : unmanaged => throw Only();
+        where T : unmanaged => PtxEmulation.SharedAddress(ref element);
 
     /// <summary>Copies 16 bytes from global to shared memory, past the first-level cache, without waiting.</summary>
     [IntrinsicImplementation, Ptx("cp.async.cg.shared.global [%0], [%1], 16;")]
-    public static void CopyAsync16(uint shared, long global) => throw Only();
+    public static void CopyAsync16(uint shared, long global) => PtxEmulation.Copy16(shared, global, 16);
 
     /// <summary>Closes a group of copies.</summary>
     [IntrinsicImplementation, Ptx("cp.async.commit_group;")]
@@ -37,11 +37,11 @@ internal static partial class PtxIntrinsics
 
     /// <summary>Loads four 8x8 matrices of halves; lane l gives the address of row l % 8 of matrix l / 8.</summary>
     [IntrinsicImplementation, Ptx("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {$0,$1,$2,$3}, [%0];")]
-    public static UInt4 LoadMatrices4(uint shared) => throw Only();
+    public static UInt4 LoadMatrices4(uint shared) => PtxEmulation.LoadMatrices4(shared, isTransposed: false);
 
     /// <summary>c + a b on a tensor core: a [16, 16] halves, b [16, 8] halves, c [16, 8] floats, spread over a warp.</summary>
     [IntrinsicImplementation, Ptx("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {$0,$1,$2,$3}, {%0,%1,%2,%3}, {%4,%5}, {%6,%7,%8,%9};")]
-    public static Float4 MultiplyAdd16x8x16(UInt4 a, UInt2 b, Float4 c) => throw Only();
+    public static Float4 MultiplyAdd16x8x16(UInt4 a, UInt2 b, Float4 c) => PtxEmulation.MultiplyAdd16x8x16(a, b, c);
 
     /// <summary>Rounds two floats to halves, nearest even; <paramref name="low"/> in the lower half of the word.</summary>
     [IntrinsicImplementation, Ptx("cvt.rn.f16x2.f32 $0, %1, %0;")]

@@ -1,0 +1,342 @@
+using ILGPU;
+using IlgpuLlm.Kernels.Gpu.Ptx;
+
+namespace IlgpuLlm.Kernels.Gpu;
+
+/// <summary>What the kernel reads and writes.</summary>
+internal struct DecodeArguments
+{
+    public ArrayView<ushort> Qkv; // halves, [numSeqs, qkvWidth], not rotated
+    public ArrayView<float> Table; // [rows, headDim]
+    public ArrayView<int> TableRows; // [numSeqs]
+    public ArrayView<int> Positions; // [numSeqs]
+    public ArrayView<int> Slots; // [numSeqs]
+    public ArrayView<int> BlockTables; // [numSeqs, maxBlocksPerSeq]
+    public ArrayView<ushort> Keys; // halves, [numBlocks, numKvHeads, blockSize, headDim]
+    public ArrayView<ushort> Values; // the same
+    public ArrayView<ushort> Output; // halves, [numSeqs, numHeads * headDim]
+    public ArrayView<int> Counters; // [numSeqs, numKvHeads]: splits that have ended; all 0 between launches
+    public ArrayView<float> Partials; // [numSeqs, numKvHeads, maxSplits, heads of a group * (headDim + 2)]
+    public long KeysAddress;
+    public long ValuesAddress;
+    public long PartialsAddress;
+    public int BlockShift; // blockSize = 1 << BlockShift
+    public int MaxSplits;
+}
+
+/// <summary>
+/// One decode step of attention: rotates queries and key, writes key and value to the cache, and attends. A group has the query heads of one key-value
+/// head of one sequence and a split of its positions, so that the cache is read once; its four warps take 16 positions at a time by turns. How a
+/// sequence is split depends on its length alone, and partial results are added in order of position: neither the batch nor the graph that it runs in
+/// changes a bit. The last group of a sequence and head to arrive adds them up. Old keys and values are requested before the kernel waits for the one
+/// in front of it.
+/// </summary>
+internal static class DecodeAttentionBody<THead, TChunks, TSums>
+    where THead : struct, IDecodeHead<TChunks, TSums>
+    where TChunks : unmanaged
+    where TSums : unmanaged
+{
+    /// <summary>Lanes of a group.</summary>
+    public const int GroupSize = 128;
+
+    private const int Warps = GroupSize / 32;
+    private const int StepKeys = 16;
+    private const int MaxHeads = 16;
+    private const int SplitLimit = 32;
+
+    private static int QueryPitch => THead.Dims / 8 + 1; // chunks; odd, so that eight rows lie in different banks
+
+    private static int SumPitch => THead.Dims / 4 + 1; // chunks of four floats
+
+    internal static void Body(DecodeArguments arguments, HeadLayout layout)
+    {
+        PtxIntrinsics.LaunchDependents();
+        var queries = SharedMemory.Allocate<UInt4>(MaxHeads * QueryPitch);
+        var newKey = SharedMemory.Allocate<UInt4>(QueryPitch);
+        var newValue = SharedMemory.Allocate<UInt4>(QueryPitch);
+        var maxima = SharedMemory.Allocate<float>(Warps * MaxHeads);
+        var weightSums = SharedMemory.Allocate<float>(Warps * MaxHeads);
+        var warpSums = SharedMemory.Allocate<Float4>(Warps * MaxHeads * SumPitch);
+
+        int kvHead = Grid.IdxX, sequence = Grid.IdxY, split = Grid.IdxZ;
+        int heads = layout.NumHeads / layout.NumKvHeads; // of this group
+        int newest = arguments.Positions[sequence];
+        if (newest < 0)
+        {
+            // A row that only fills up a graph's batch.
+            PtxIntrinsics.WaitForDependencies();
+            for (int i = Group.IdxX; split == 0 && i < heads * layout.HeadDim; i += GroupSize)
+                arguments.Output[((long)sequence * layout.NumHeads + kvHead * heads) * layout.HeadDim + i] = 0;
+            return;
+        }
+        int first = layout.SlidingWindow > 0 ? IntrinsicMath.Max(0, newest - layout.SlidingWindow + 1) : 0;
+        int start = first & ~(StepKeys - 1);
+        int length = newest + 1 - start;
+        int size = SplitSize(length, arguments.MaxSplits);
+        int numSplits = (length + size - 1) / size;
+        if (split >= numSplits)
+            return;
+        int begin = start + split * size, end = IntrinsicMath.Min(begin + size, newest + 1);
+        bool hasNewest = end > newest;
+
+        int lane = Group.IdxX & 31, warp = Group.IdxX >> 5;
+        int numChunks = layout.HeadDim / 8;
+        int step = begin + warp * StepKeys;
+        int lastOld = IntrinsicMath.Min(end, newest) - 1;
+        DecodeFinder finder = new()
+        {
+            Table = (long)sequence * layout.MaxBlocksPerSeq,
+            First = first,
+            Last = lastOld,
+            KvHead = kvHead,
+        };
+        uint rows = FindRow(arguments, layout, finder, step + (lane & 15));
+        uint nextRows = FindRow(arguments, layout, finder, step + Warps * StepKeys + (lane & 15));
+        TChunks keys = LoadKeys(arguments, rows, numChunks);
+        TChunks values = LoadValues(arguments, rows, numChunks);
+
+        PtxIntrinsics.WaitForDependencies();
+        DecodeInput.Prepare(arguments, layout, queries, newKey, newValue, QueryPitch, MaxHeads, hasNewest);
+        Group.Barrier();
+        TChunks query = THead.LoadQueries(queries, 0, QueryPitch);
+
+        const float Log2E = 1.44269504f;
+        float scale = layout.Scale * Log2E;
+        float largest = float.NegativeInfinity, largest8 = float.NegativeInfinity, sum = 0f, sum8 = 0f;
+        TSums sums = default;
+        for (; step < end; step += Warps * StepKeys)
+        {
+            if (newest < step + StepKeys) // the newest key is in this step, and in none behind it
+            {
+                int index = newest - step;
+                keys = THead.ReplaceKeys(keys, newKey, 0, index == lane >> 2, index == (lane >> 2) + 8);
+                int place = index - 2 * (lane & 3); // 0, 1, 8 or 9 for this lane's values
+                values = THead.ReplaceValues(values, newValue, 0, place >= 8 ? place - 6 : place >= 2 ? -1 : place);
+            }
+            Two<Float4> scores = THead.AddScores(default, query, keys);
+            uint furtherRows = FindRow(arguments, layout, finder, step + 2 * Warps * StepKeys + (lane & 15));
+            keys = LoadKeys(arguments, nextRows, numChunks);
+
+            int position = step + 2 * (lane & 3);
+            scores.A = Mask(scores.A, position, first, newest);
+            scores.B = Mask(scores.B, position + 8, first, newest);
+            float before = largest, before8 = largest8;
+            largest = IntrinsicMath.Max(before, QuadMax(Largest(scores.A.X, scores.A.Y, scores.B.X, scores.B.Y)) * scale);
+            largest8 = IntrinsicMath.Max(before8, QuadMax(Largest(scores.A.Z, scores.A.W, scores.B.Z, scores.B.W)) * scale);
+            // A step holds at least one visible key: the largest is finite.
+            float factor = PtxIntrinsics.Exp2(before - largest), factor8 = PtxIntrinsics.Exp2(before8 - largest8);
+            Float4 weights = Weights(scores.A, scale, largest, largest8), next = Weights(scores.B, scale, largest, largest8);
+            sum = sum * factor + (weights.X + weights.Y + (next.X + next.Y));
+            sum8 = sum8 * factor8 + (weights.Z + weights.W + (next.Z + next.W));
+            sums = THead.AddValues(THead.Scale(sums, factor, factor8), FlashSoftmax.Rows(weights, next), values);
+            values = LoadValues(arguments, nextRows, numChunks);
+            nextRows = furtherRows;
+        }
+
+        // The four warps' results, in order.
+        sum = QuadSum(sum);
+        sum8 = QuadSum(sum8);
+        int head = lane >> 2;
+        if ((lane & 3) == 0)
+        {
+            maxima[warp * MaxHeads + head] = largest;
+            maxima[warp * MaxHeads + head + 8] = largest8;
+            weightSums[warp * MaxHeads + head] = sum;
+            weightSums[warp * MaxHeads + head + 8] = sum8;
+        }
+        int at = warp * MaxHeads * SumPitch + head * SumPitch + 4 * (lane & 3);
+        if (head < heads)
+            THead.Store(sums, warpSums, at, second: false);
+        if (head + 8 < heads)
+            THead.Store(sums, warpSums, at + 8 * SumPitch, second: true);
+        Group.Barrier();
+
+        var warpFloats = warpSums.Cast<float>();
+        int numElements = heads * layout.HeadDim;
+        long output = ((long)sequence * layout.NumHeads + kvHead * heads) * layout.HeadDim;
+        int counter = sequence * layout.NumKvHeads + kvHead;
+        long partialSize = heads * (layout.HeadDim + 2);
+        long partials = (long)counter * arguments.MaxSplits * partialSize;
+        long partial = partials + split * partialSize;
+        for (int i = Group.IdxX; i < numElements; i += GroupSize)
+        {
+            int row = i / layout.HeadDim, element = i - row * layout.HeadDim;
+            float a = maxima[row], b = maxima[MaxHeads + row], c = maxima[2 * MaxHeads + row], d = maxima[3 * MaxHeads + row];
+            float top = Largest(a, b, c, d);
+            a = PtxIntrinsics.Exp2(a - top);
+            b = PtxIntrinsics.Exp2(b - top);
+            c = PtxIntrinsics.Exp2(c - top);
+            d = PtxIntrinsics.Exp2(d - top);
+            int from = row * SumPitch * 4 + element;
+            const int WarpStride = MaxHeads * 4;
+            float value = warpFloats[from] * a + warpFloats[from + WarpStride * SumPitch] * b + warpFloats[from + 2 * WarpStride * SumPitch] * c +
+                warpFloats[from + 3 * WarpStride * SumPitch] * d;
+            float total = weightSums[row] * a + weightSums[MaxHeads + row] * b + weightSums[2 * MaxHeads + row] * c + weightSums[3 * MaxHeads + row] * d;
+            if (numSplits == 1)
+            {
+                arguments.Output[output + i] = (ushort)PtxIntrinsics.PackHalves(value / total, 0f);
+                continue;
+            }
+            arguments.Partials[partial + i] = value;
+            if (element == 0)
+            {
+                arguments.Partials[partial + numElements + 2 * row] = top;
+                arguments.Partials[partial + numElements + 2 * row + 1] = total;
+            }
+        }
+        if (numSplits == 1)
+            return;
+
+        // The group that comes last adds up the splits.
+        MemoryFence.DeviceLevel();
+        Group.Barrier(); // also: nobody reads the warps' sums any more
+        if (Group.IdxX == 0)
+            maxima[0] = Atomic.Add(ref arguments.Counters[counter], 1) == numSplits - 1 ? 1f : 0f;
+        Group.Barrier();
+        if (maxima[0] == 0f)
+            return;
+        MemoryFence.DeviceLevel();
+        if (Group.IdxX == 0)
+            arguments.Counters[counter] = 0; // for the next launch
+        for (int row = warp; row < heads; row += Warps)
+        {
+            // A lane a split. Absent ones count nothing.
+            long place = arguments.PartialsAddress + (partials + lane * partialSize + numElements + 2 * row) * sizeof(float);
+            float top = float.NegativeInfinity, total = 0f;
+            if (lane < numSplits)
+            {
+                top = PtxIntrinsics.LoadFromOthers(place);
+                total = PtxIntrinsics.LoadFromOthers(place + sizeof(float));
+            }
+            float weight = PtxIntrinsics.Exp2(top - WarpMax(top));
+            warpFloats[row * SplitLimit + lane] = weight / WarpSum(weight * total);
+        }
+        Group.Barrier();
+        for (int i = Group.IdxX; i < numElements; i += GroupSize)
+        {
+            int row = i / layout.HeadDim;
+            long place = arguments.PartialsAddress + (partials + i) * sizeof(float);
+            float value = 0f;
+            for (int part = 0; part < numSplits; part += 4)
+            {
+                // Four at a time, so that their latencies are one. Beyond the last one weights are 0.
+                long stride = partialSize * sizeof(float);
+                int last = numSplits - 1;
+                float a = PtxIntrinsics.LoadFromOthers(place + part * stride);
+                float b = PtxIntrinsics.LoadFromOthers(place + IntrinsicMath.Min(part + 1, last) * stride);
+                float c = PtxIntrinsics.LoadFromOthers(place + IntrinsicMath.Min(part + 2, last) * stride);
+                float d = PtxIntrinsics.LoadFromOthers(place + IntrinsicMath.Min(part + 3, last) * stride);
+                int w = row * SplitLimit + part;
+                value += a * warpFloats[w];
+                value += b * warpFloats[w + 1];
+                value += c * warpFloats[w + 2];
+                value += d * warpFloats[w + 3];
+            }
+            arguments.Output[output + i] = (ushort)PtxIntrinsics.PackHalves(value, 0f);
+        }
+    }
+
+    /// <summary>Positions of a split: 128, or more where a sequence would have too many splits. A power of two, so a whole number of rounds.</summary>
+    private static int SplitSize(int length, int maxSplits)
+    {
+        int size = DecodeSplits.Smallest;
+        while (size * maxSplits < length)
+            size *= 2;
+        return size;
+    }
+
+    /// <summary>A position's row in the cache in chunks of 16 bytes, where it is old and visible.</summary>
+    private static uint FindRow(DecodeArguments arguments, HeadLayout layout, DecodeFinder finder, int position)
+    {
+        if (position < finder.First || position > finder.Last)
+            return DecodeRows.None;
+        int block = arguments.BlockTables[finder.Table + (position >> arguments.BlockShift)];
+        return layout.CacheChunk(block, position & (layout.BlockSize - 1), finder.KvHead);
+    }
+
+    /// <summary>Lane l knows the row of key l % 16 of the step.</summary>
+    private static TChunks LoadKeys(DecodeArguments arguments, uint rows, int numChunks)
+    {
+        int key = (Group.IdxX & 31) >> 2;
+        return THead.LoadKeys(arguments.KeysAddress, Warp.Shuffle(rows, key), Warp.Shuffle(rows, key + 8), 0, numChunks);
+    }
+
+    private static TChunks LoadValues(DecodeArguments arguments, uint rows, int numChunks)
+    {
+        int key = 2 * (Group.IdxX & 3);
+        Four<uint> four = new()
+        {
+            A = Warp.Shuffle(rows, key),
+            B = Warp.Shuffle(rows, key + 1),
+            C = Warp.Shuffle(rows, key + 8),
+            D = Warp.Shuffle(rows, key + 9),
+        };
+        return THead.LoadValues(arguments.ValuesAddress, four, 0, numChunks);
+    }
+
+    private static Float4 Mask(Float4 scores, int position, int first, int newest)
+    {
+        bool sees = position >= first && position <= newest, seesNext = position + 1 >= first && position + 1 <= newest;
+        return new()
+        {
+            X = sees ? scores.X : float.NegativeInfinity,
+            Y = seesNext ? scores.Y : float.NegativeInfinity,
+            Z = sees ? scores.Z : float.NegativeInfinity,
+            W = seesNext ? scores.W : float.NegativeInfinity,
+        };
+    }
+
+    private static Float4 Weights(Float4 scores, float scale, float largest, float largest8) => new()
+    {
+        X = PtxIntrinsics.Exp2(scores.X * scale - largest),
+        Y = PtxIntrinsics.Exp2(scores.Y * scale - largest),
+        Z = PtxIntrinsics.Exp2(scores.Z * scale - largest8),
+        W = PtxIntrinsics.Exp2(scores.W * scale - largest8),
+    };
+
+    private static float Largest(float a, float b, float c, float d) => IntrinsicMath.Max(IntrinsicMath.Max(a, b), IntrinsicMath.Max(c, d));
+
+    private static float QuadMax(float value)
+    {
+        value = IntrinsicMath.Max(value, Warp.ShuffleXor(value, 1));
+        return IntrinsicMath.Max(value, Warp.ShuffleXor(value, 2));
+    }
+
+    private static float QuadSum(float value)
+    {
+        value += Warp.ShuffleXor(value, 1);
+        return value + Warp.ShuffleXor(value, 2);
+    }
+
+    private static float WarpMax(float value)
+    {
+        for (int mask = 16; mask > 0; mask /= 2)
+            value = IntrinsicMath.Max(value, Warp.ShuffleXor(value, mask));
+        return value;
+    }
+
+    private static float WarpSum(float value)
+    {
+        for (int mask = 16; mask > 0; mask /= 2)
+            value += Warp.ShuffleXor(value, mask);
+        return value;
+    }
+}
+
+/// <summary>What is needed to find rows of the cache.</summary>
+internal struct DecodeFinder
+{
+    public long Table; // the sequence's first entry
+    public int First, Last; // the positions that are read
+    public int KvHead;
+}
+
+/// <summary>How sequences are split.</summary>
+internal static class DecodeSplits
+{
+    /// <summary>The fewest positions of a split: two rounds of a group's four warps.</summary>
+    public const int Smallest = 128;
+
+    /// <summary>The most splits of a sequence: with few key-value heads more, so that one sequence has a group for every multiprocessor.</summary>
+    public static int Max(int numKvHeads) => numKvHeads >= 32 ? 8 : numKvHeads >= 8 ? 16 : 32;
+}

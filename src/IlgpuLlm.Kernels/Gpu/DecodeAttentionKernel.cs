@@ -1,0 +1,116 @@
+using System.Numerics;
+using ILGPU;
+using ILGPU.Runtime;
+
+namespace IlgpuLlm.Kernels.Gpu;
+
+/// <summary>
+/// Launches <see cref="DecodeAttentionBody{THead, TChunks, TSums}"/>: rotation, cache write and attention of batches in which every sequence has one token.
+/// F16 throughout.
+/// </summary>
+internal sealed class DecodeAttentionKernel(GpuDevice device) : IDisposable
+{
+    private const int GroupSize = 128;
+    private const int MaxHeadDim = 128;
+    private const int MaxGroupHeads = 16;
+
+    private static readonly GpuKernel Dims64 = Of("attention.decode.64", typeof(DecodeAttentionBody<DecodeDims64, Four<UInt4>, Two<Four<Float4>>>));
+
+    private static readonly GpuKernel Dims128 =
+        Of("attention.decode.128", typeof(DecodeAttentionBody<DecodeDims128, Two<Four<UInt4>>, Two<Two<Four<Float4>>>>));
+
+    private Launcher? _dims64, _dims128; // compiled when a model first needs one
+    private GpuBuffer? _counters, _partials;
+
+    private delegate void Launcher(AcceleratorStream stream, KernelConfig config, DecodeArguments arguments, HeadLayout layout);
+
+    public static IReadOnlyList<GpuKernel> Variants => [Dims64, Dims128];
+
+    /// <summary>Whether attention of this shape can be made here, from and to these types.</summary>
+    public bool Supports(AttentionShape shape, ElementType activations, ElementType cache) =>
+        activations == ElementType.F16 && cache == ElementType.F16 && device is CudaGpuDevice { HasTensorCores: true } && shape.Scale > 0 && IsSupported(shape);
+
+    /// <summary>The bytes of partial results of splits, for batches up to this size.</summary>
+    public static long WorkspaceBytes(int maxSeqs, AttentionShape shape) => sizeof(float) * PartialsLength(maxSeqs, shape) + sizeof(int) * CountersLength(maxSeqs, shape);
+
+    /// <summary>Allocates that, in place of an earlier one, and compiles the kernel that this shape needs.</summary>
+    public void Reserve(int maxSeqs, AttentionShape shape)
+    {
+        Dispose();
+        _partials = GpuBuffer.Allocate(device, ElementType.F32, PartialsLength(maxSeqs, shape));
+        _counters = GpuBuffer.Allocate(device, ElementType.I32, CountersLength(maxSeqs, shape));
+        device.CopyToDevice(new byte[_counters.ByteLength], _counters.Address); // a launch leaves them 0
+        Load(shape);
+    }
+
+    /// <summary>Attention of one new token a sequence, whose key and value it writes to the cache first.</summary>
+    /// <param name="shape">A supported shape.</param>
+    /// <param name="qkv">F16, [numTokens, qkvWidth], not rotated.</param>
+    /// <param name="rotary">The table that <see cref="BatchMetadata.RotaryRows"/> points into.</param>
+    /// <param name="cache">F16.</param>
+    /// <param name="batch">As many tokens as sequences. Rows at position -1 become zeros and write nothing to the cache.</param>
+    /// <param name="output">F16, [numTokens, queryWidth].</param>
+    public void Launch(AttentionShape shape, GpuBuffer qkv, RotaryTable rotary, KvCacheLayer cache, BatchMetadata batch, GpuBuffer output)
+    {
+        HalfAttention.Check(shape, qkv, cache, batch, output);
+        if (!IsSupported(shape))
+            throw new ArgumentException($"{shape.NumHeads} heads of {shape.HeadDim} elements on {shape.NumKvHeads} key-value heads are not supported", nameof(shape));
+        if (batch.NumTokens != batch.NumSeqs)
+            throw new ArgumentException($"{batch.NumTokens} tokens of {batch.NumSeqs} sequences: decoding takes one a sequence", nameof(batch));
+        if (rotary.HeadDim != shape.HeadDim)
+            throw new ArgumentException($"a rotary table for heads of {rotary.HeadDim} elements, not {shape.HeadDim}", nameof(rotary));
+        ShapeChecks.Buffer(batch.RotaryRows, ElementType.I32, batch.NumTokens, 1, nameof(batch.RotaryRows));
+        ShapeChecks.Buffer(batch.SlotMapping, ElementType.I32, batch.NumTokens, 1, nameof(batch.SlotMapping));
+        if (_counters is null || _partials is null || _counters.Length < CountersLength(batch.NumSeqs, shape) || _partials.Length < PartialsLength(batch.NumSeqs, shape))
+            throw new ArgumentException($"no workspace was reserved for {batch.NumSeqs} sequences", nameof(batch));
+        if (batch.NumTokens == 0)
+            return;
+        // No sequence is longer than its row of the block table; so many splits fit a graph whatever lengths it is used with.
+        int maxSplits = DecodeSplits.Max(shape.NumKvHeads);
+        long capacity = (long)batch.MaxBlocksPerSeq * cache.BlockSize;
+        int numSplits = (int)Math.Min(maxSplits, (capacity + DecodeSplits.Smallest - 1) / DecodeSplits.Smallest);
+        GpuBuffer keys = device.Own(cache.Keys), values = device.Own(cache.Values);
+        var arguments = new DecodeArguments
+        {
+            Qkv = qkv.View<ushort>(),
+            Table = device.Own(rotary.Values).View<float>(),
+            TableRows = device.Own(batch.RotaryRows).View<int>(),
+            Positions = device.Own(batch.Positions).View<int>(),
+            Slots = device.Own(batch.SlotMapping).View<int>(),
+            BlockTables = device.Own(batch.BlockTables).View<int>(),
+            Keys = keys.View<ushort>(),
+            Values = values.View<ushort>(),
+            Output = output.View<ushort>(),
+            Counters = _counters.View<int>(),
+            Partials = _partials.View<float>(),
+            KeysAddress = keys.Address,
+            ValuesAddress = values.Address,
+            PartialsAddress = _partials.Address,
+            BlockShift = BitOperations.Log2((uint)cache.BlockSize),
+            MaxSplits = maxSplits,
+        };
+        var config = new KernelConfig(new Index3D(shape.NumKvHeads, batch.NumSeqs, numSplits), new Index3D(GroupSize, 1, 1));
+        Load(shape)(device.Stream, config, arguments, new HeadLayout(shape, cache, batch));
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _partials?.Dispose();
+        _counters?.Dispose();
+        _partials = _counters = null;
+    }
+
+    private static GpuKernel Of(string name, Type body) => GpuKernel.Of(name, body, GroupSize) with { IsCudaOnly = true };
+
+    private static bool IsSupported(AttentionShape shape) =>
+        shape.HeadDim % 16 == 0 && shape.HeadDim <= MaxHeadDim && shape.NumHeads / shape.NumKvHeads <= MaxGroupHeads;
+
+    private static long PartialsLength(int maxSeqs, AttentionShape shape) =>
+        (long)maxSeqs * DecodeSplits.Max(shape.NumKvHeads) * shape.NumHeads * (shape.HeadDim + 2);
+
+    private static long CountersLength(int maxSeqs, AttentionShape shape) => (long)maxSeqs * shape.NumKvHeads;
+
+    private Launcher Load(AttentionShape shape) =>
+        shape.HeadDim <= 64 ? _dims64 ??= device.Load<Launcher>(Dims64) : _dims128 ??= device.Load<Launcher>(Dims128);
+}

@@ -1,0 +1,47 @@
+using ILGPU.IR.Intrinsics;
+
+namespace IlgpuLlm.Kernels.Gpu.Ptx;
+
+/// <summary>What attention on tensor cores needs.</summary>
+internal static partial class PtxIntrinsics
+{
+    /// <summary>Loads four 8x8 matrices of halves and transposes each; lane l gives the address of row l % 8 of matrix l / 8.</summary>
+    [IntrinsicImplementation, Ptx("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {$0,$1,$2,$3}, [%0];")]
+    public static UInt4 LoadMatrices4Transposed(uint shared) => PtxEmulation.LoadMatrices4(shared, isTransposed: true);
+
+    /// <summary>Copies the first <paramref name="bytes"/> of 16 bytes from global to shared memory and makes the others zero; with 0 nothing is read.</summary>
+    [IntrinsicImplementation, Ptx("cp.async.cg.shared.global [%0], [%1], 16, %2;")]
+    public static void CopyAsync16OrZero(uint shared, long global, int bytes) => PtxEmulation.Copy16(shared, global, bytes);
+
+    /// <summary>Waits until all of this lane's copies have ended.</summary>
+    [IntrinsicImplementation, Ptx("cp.async.wait_all;")]
+    public static void WaitAllCopies()
+    {
+    }
+
+    /// <summary>Has the warp's lanes meet. The compiler moves no loads across it: without it, it requests more than registers can hold.</summary>
+    [IntrinsicImplementation, Ptx("bar.warp.sync 0xffffffff;")]
+    public static void SyncWarp() => ILGPU.Warp.Barrier();
+
+    /// <summary>2^x within 2 ulp; exactly 1 at 0 and 0 at negative infinity.</summary>
+    [IntrinsicImplementation, Ptx("ex2.approx.ftz.f32 $0, %0;")]
+    public static float Exp2(float x) => MathF.Pow(2f, x);
+
+    /// <summary>16 bytes of global memory that nobody writes meanwhile and that are read once; zeros where <paramref name="isValid"/> is 0.</summary>
+    [IntrinsicImplementation, Ptx(
+        "{ .reg .pred p; setp.ne.s32 p, %1, 0; mov.b32 $0, 0; mov.b32 $1, 0; mov.b32 $2, 0; mov.b32 $3, 0; " +
+        "@p ld.global.nc.L1::no_allocate.v4.u32 {$0,$1,$2,$3}, [%0]; }")]
+    public static UInt4 LoadOnce16OrZero(long global, int isValid) => PtxEmulation.Load16(global, isValid);
+
+    /// <summary>A float that another multiprocessor wrote during this kernel: past the first-level cache, which may hold an older one.</summary>
+    [IntrinsicImplementation, Ptx("ld.global.cg.f32 $0, [%0];")]
+    public static float LoadFromOthers(long global) => PtxEmulation.LoadFloat(global);
+
+    /// <summary>The lower halves of two words: a's, then b's.</summary>
+    [IntrinsicImplementation, Ptx("prmt.b32 $0, %0, %1, 0x5410;")]
+    public static uint LowHalves(uint a, uint b) => (a & 0xFFFF) | (b << 16);
+
+    /// <summary>The upper halves of two words: a's, then b's.</summary>
+    [IntrinsicImplementation, Ptx("prmt.b32 $0, %0, %1, 0x7632;")]
+    public static uint HighHalves(uint a, uint b) => (a >> 16) | (b & 0xFFFF0000);
+}

@@ -1,0 +1,166 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using ILGPU.Runtime.Cuda;
+using IlgpuLlm.Kernels;
+using IlgpuLlm.Kernels.Gpu;
+
+namespace IlgpuLlm.Tools;
+
+/// <summary>
+/// Measures the attention kernels for halves alone: prompts with FlashAttention, decode steps with DecodeAttention in CUDA graphs whose launches take turns
+/// with caches that no cache of the device holds together.
+/// </summary>
+internal static class AttentionCommand
+{
+    private const int BlockSize = 16;
+    private const int NumRepetitions = 5;
+    private const int MaxLayers = 32;
+    private const long RotatedBytes = 4L << 30;
+
+    private static readonly int[] PromptLengths = [512, 2048, 4096];
+    private static readonly int[] SequenceCounts = [1, 8, 64, 128];
+    private static readonly int[] ContextLengths = [16, 128, 1024, 2048];
+
+    public static Command Create()
+    {
+        var device = new Option<int>("--device") { Description = "The CUDA device." };
+        var heads = new Option<int>("--heads") { Description = "Query heads.", DefaultValueFactory = _ => 32 };
+        var kvHeads = new Option<int>("--kv-heads") { Description = "Key-value heads.", DefaultValueFactory = _ => 32 };
+        var headDim = new Option<int>("--head-dim") { Description = "Elements in a head.", DefaultValueFactory = _ => 128 };
+        var command = new Command("attention", "Times attention of halves on a CUDA device.") { device, heads, kvHeads, headDim };
+        command.SetAction(result =>
+        {
+            using CudaGpuDevice gpu = CudaGpuDevice.Create(result.GetValue(device));
+            int dim = result.GetValue(headDim);
+            var shape = new AttentionShape(result.GetValue(heads), result.GetValue(kvHeads), dim, 0, 1 / MathF.Sqrt(dim));
+            Console.WriteLine($"{gpu.Description}, {shape.NumHeads} heads of {dim} on {shape.NumKvHeads} key-value heads, blocks of {BlockSize}");
+            foreach (int length in PromptLengths)
+                MeasurePrompt(gpu, shape, length);
+            foreach (int numSeqs in SequenceCounts)
+            {
+                foreach (int length in ContextLengths)
+                    MeasureDecode(gpu, shape, numSeqs, length);
+            }
+            return 0;
+        });
+        return command;
+    }
+
+    private static void MeasurePrompt(CudaGpuDevice gpu, AttentionShape shape, int length)
+    {
+        using var inputs = new Inputs(gpu, shape, numSeqs: 1, queryLength: length, length, numLayers: 1);
+        var kernel = new FlashAttentionKernel(gpu);
+        double us = Time(gpu, 10, _ => kernel.Launch(shape, inputs.Qkv, inputs.Layers[0], inputs.Batch, inputs.Output));
+        double flops = 4 * ((double)length * length / 2) * shape.QueryWidth;
+        Console.WriteLine(FormattableString.Invariant($"prefill {length,5} tokens              {us,9:F1} us {flops / us / 1e6,8:F1} TFLOP/s"));
+    }
+
+    private static void MeasureDecode(CudaGpuDevice gpu, AttentionShape shape, int numSeqs, int length)
+    {
+        long bytes = 4L * numSeqs * length * shape.KvWidth;
+        int numLayers = (int)Math.Clamp(RotatedBytes / bytes, 2, MaxLayers);
+        using var inputs = new Inputs(gpu, shape, numSeqs, queryLength: 1, length, numLayers);
+        using var table = GpuBuffer.Allocate(gpu, ElementType.F32, (long)length * shape.HeadDim);
+        new FillRandomKernel(gpu).Launch(table, 1, 1f);
+        var rotary = new RotaryTable(table, length, shape.HeadDim);
+        using var kernel = new DecodeAttentionKernel(gpu);
+        kernel.Reserve(numSeqs, shape);
+        double us = Time(gpu, numLayers * Math.Max(1, MaxLayers / numLayers), i =>
+            kernel.Launch(shape, inputs.Qkv, rotary, inputs.Layers[i % numLayers], inputs.Batch, inputs.Output));
+        Console.WriteLine(FormattableString.Invariant($"decode {numSeqs,4} sequences of {length,5}    {us,9:F1} us {bytes / us / 1e6,8:F2} TB/s"));
+    }
+
+    /// <summary>The microseconds of one launch, in a graph of several: the least of some repetitions.</summary>
+    private static double Time(CudaGpuDevice gpu, int launches, Action<int> launch)
+    {
+        launch(0); // compiles it
+        gpu.Stream.Synchronize();
+        using var graph = new CudaGraph((CudaStream)gpu.Stream, gpu.HasDependentLaunch, () =>
+        {
+            for (int i = 0; i < launches; i++)
+                launch(i);
+        });
+        graph.Launch();
+        gpu.Stream.Synchronize();
+        double best = double.MaxValue;
+        for (int i = 0; i < NumRepetitions; i++)
+        {
+            long start = Stopwatch.GetTimestamp();
+            graph.Launch();
+            gpu.Stream.Synchronize();
+            best = Math.Min(best, Stopwatch.GetElapsedTime(start).TotalMicroseconds / launches);
+        }
+        return best;
+    }
+
+    /// <summary>A batch of sequences of one length, of each of which the last tokens are computed, and random caches with scattered blocks.</summary>
+    private sealed class Inputs : IDisposable
+    {
+        private readonly List<GpuBuffer> _buffers = [];
+        private readonly CudaGpuDevice _gpu;
+
+        public Inputs(CudaGpuDevice gpu, AttentionShape shape, int numSeqs, int queryLength, int length, int numLayers)
+        {
+            _gpu = gpu;
+            int blocksPerSeq = (length + BlockSize - 1) / BlockSize, numBlocks = numSeqs * blocksPerSeq, numTokens = numSeqs * queryLength;
+            var random = new FillRandomKernel(gpu);
+            Qkv = Allocate(ElementType.F16, (long)numTokens * shape.QkvWidth);
+            Output = Allocate(ElementType.F16, (long)numTokens * shape.QueryWidth);
+            random.Launch(Qkv, 1, 1f);
+            Layers = new KvCacheLayer[numLayers];
+            for (int i = 0; i < numLayers; i++)
+            {
+                GpuBuffer keys = Allocate(ElementType.F16, (long)numBlocks * BlockSize * shape.KvWidth), values = Allocate(ElementType.F16, keys.Length);
+                random.Launch(keys, (ulong)i, 1f);
+                random.Launch(values, (ulong)i + 1000, 1f);
+                Layers[i] = new KvCacheLayer(keys, values, numBlocks, BlockSize);
+            }
+            int[] blocks = [.. Enumerable.Range(0, numBlocks)];
+            new Random(1).Shuffle(blocks);
+            int[] positions = [.. Enumerable.Range(0, numTokens).Select(t => length - queryLength + t % queryLength)];
+            int[] sequences = [.. Enumerable.Range(0, numTokens).Select(t => t / queryLength)];
+            Batch = new BatchMetadata
+            {
+                TokenIds = Upload(new int[numTokens]),
+                Positions = Upload(positions),
+                RotaryRows = Upload(positions),
+                SlotMapping = Upload([.. positions.Select((p, t) => blocks[sequences[t] * blocksPerSeq + p / BlockSize] * BlockSize + p % BlockSize)]),
+                TokenSequences = Upload(sequences),
+                QueryStartLoc = Upload([.. Enumerable.Range(0, numSeqs + 1).Select(s => s * queryLength)]),
+                SeqLens = Upload([.. Enumerable.Repeat(length, numSeqs)]),
+                BlockTables = Upload(blocks),
+                LogitsIndices = Upload(new int[numSeqs]),
+                MaxBlocksPerSeq = blocksPerSeq,
+                NumTokens = numTokens,
+                NumSeqs = numSeqs,
+                MaxQueryLen = queryLength,
+                MaxSeqLen = length,
+            };
+        }
+
+        public GpuBuffer Qkv { get; }
+
+        public GpuBuffer Output { get; }
+
+        public KvCacheLayer[] Layers { get; }
+
+        public BatchMetadata Batch { get; }
+
+        public void Dispose() => _buffers.ForEach(b => b.Dispose());
+
+        private GpuBuffer Allocate(ElementType type, long length)
+        {
+            var buffer = GpuBuffer.Allocate(_gpu, type, length);
+            _buffers.Add(buffer);
+            return buffer;
+        }
+
+        private GpuBuffer Upload(int[] values)
+        {
+            var buffer = Allocate(ElementType.I32, values.Length);
+            _gpu.CopyToDevice(MemoryMarshal.AsBytes<int>(values), buffer.Address);
+            return buffer;
+        }
+    }
+}
