@@ -22,6 +22,7 @@ public sealed class GpuBackend : Backend
     private readonly HopperLinearKernel? _hopperLinear;
     private readonly RotaryKernel _rotary;
     private readonly AttentionKernel _attention;
+    private readonly HalfAttentionKernels? _halfAttention;
     private readonly SiluMulKernel _siluMul;
     private readonly FillRandomKernel _fillRandom;
 
@@ -36,6 +37,7 @@ public sealed class GpuBackend : Backend
         _hopperLinear = device is CudaGpuDevice { IsHopper: true } hopper ? new(hopper) : null;
         _rotary = new(device);
         _attention = new(device);
+        _halfAttention = device is CudaGpuDevice { HasTensorCores: true } halves ? new(halves, _rotary) : null;
         _siluMul = new(device);
         _fillRandom = new(device);
     }
@@ -83,7 +85,15 @@ public sealed class GpuBackend : Backend
         ActivationType(model) == ElementType.F16 ? GateUpBlock : null);
 
     /// <inheritdoc/>
-    public override ElementType ActivationType(ModelShape model) => ElementType.F32;
+    public override ElementType ActivationType(ModelShape model) =>
+        model.Weights == ElementType.F16 && _halfAttention is not null && _halfAttention.Supports(model.Attention)
+        && model.HiddenSize % MmaLinearKernel.TileK == 0 && model.IntermediateSize % MmaLinearKernel.TileK == 0 && model.Attention.QueryWidth % MmaLinearKernel.TileK == 0
+            ? ElementType.F16
+            : ElementType.F32;
+
+    /// <inheritdoc/>
+    public override long WorkspaceByteLength(WorkspaceShape shape) =>
+        base.WorkspaceByteLength(shape) + (ActivationType(shape.Model) == ElementType.F16 ? HalfAttentionKernels.WorkspaceBytes(shape) : 0);
 
     /// <inheritdoc/>
     public override void FinishOpening() => _device.WaitForKernels();
@@ -93,6 +103,8 @@ public sealed class GpuBackend : Backend
     {
         FinishOpening();
         base.ReserveWorkspace(shape);
+        if (ActivationType(shape.Model) == ElementType.F16)
+            _halfAttention!.Reserve(shape);
     }
 
     /// <inheritdoc/>
@@ -174,8 +186,22 @@ public sealed class GpuBackend : Backend
         _rotary.Launch(shape, _device.Own(qkv), rotary, cache, batch);
 
     /// <inheritdoc/>
-    public override void PagedAttention(AttentionShape shape, DeviceBuffer qkv, KvCacheLayer cache, BatchMetadata batch, DeviceBuffer output) =>
-        _attention.Launch(shape, _device.Own(qkv), cache, batch, _device.Own(output));
+    public override void PagedAttention(AttentionShape shape, DeviceBuffer qkv, KvCacheLayer cache, BatchMetadata batch, DeviceBuffer output)
+    {
+        if (qkv.Type == ElementType.F16 && _halfAttention is not null)
+            _halfAttention.Attend(shape, _device.Own(qkv), cache, batch, _device.Own(output));
+        else
+            _attention.Launch(shape, _device.Own(qkv), cache, batch, _device.Own(output));
+    }
+
+    /// <inheritdoc/>
+    public override void Attention(AttentionShape shape, DeviceBuffer qkv, RotaryTable rotary, KvCacheLayer cache, BatchMetadata batch, DeviceBuffer output)
+    {
+        if (qkv.Type == ElementType.F16 && _halfAttention is not null)
+            _halfAttention.Launch(shape, _device.Own(qkv), rotary, cache, batch, _device.Own(output));
+        else
+            base.Attention(shape, qkv, rotary, cache, batch, output);
+    }
 
     /// <inheritdoc/>
     public override void SiluMul(DeviceBuffer gateUp, DeviceBuffer output, int numRows, int width) =>
@@ -193,6 +219,7 @@ public sealed class GpuBackend : Backend
     {
         base.Dispose();
         _hopperLinear?.Dispose();
+        _halfAttention?.Dispose();
         _device.Dispose();
     }
 
@@ -208,6 +235,9 @@ public sealed class GpuBackend : Backend
             throw;
         }
     }
+
+    /// <inheritdoc/>
+    protected override long GateUpLength(WorkspaceShape shape) => ActivationType(shape.Model) == ElementType.F16 ? 0 : base.GateUpLength(shape);
 
     private static void CheckLinear(GpuLinearWeight weight, GpuBuffer input, int numRows)
     {

@@ -1,0 +1,42 @@
+namespace IlgpuLlm.Kernels.Gpu;
+
+/// <summary>Attention of halves on tensor cores: one kernel for decode steps, one for every other batch.</summary>
+internal sealed class HalfAttentionKernels(CudaGpuDevice device, RotaryKernel rotary) : IDisposable
+{
+    private readonly FlashAttentionKernel _flash = new(device);
+    private readonly DecodeAttentionKernel _decode = new(device);
+
+    /// <summary>The bytes that they need beside their arguments.</summary>
+    public static long WorkspaceBytes(WorkspaceShape shape) => DecodeAttentionKernel.WorkspaceBytes(shape.MaxSeqs, shape.Model.Attention);
+
+    /// <summary>Whether both take heads of this shape.</summary>
+    public bool Supports(AttentionShape shape) =>
+        _flash.Supports(shape, ElementType.F16, ElementType.F16) && _decode.Supports(shape, ElementType.F16, ElementType.F16);
+
+    /// <summary>Allocates the workspace and loads what this shape needs.</summary>
+    public void Reserve(WorkspaceShape shape)
+    {
+        _decode.Reserve(shape.MaxSeqs, shape.Model.Attention);
+        _flash.Prepare(shape.Model.Attention);
+    }
+
+    /// <summary>As <see cref="Backend.Attention"/>.</summary>
+    public void Launch(AttentionShape shape, GpuBuffer qkv, RotaryTable table, KvCacheLayer cache, BatchMetadata batch, GpuBuffer output)
+    {
+        if (batch.NumTokens == batch.NumSeqs)
+        {
+            _decode.Launch(shape, qkv, table, cache, batch, output);
+        }
+        else
+        {
+            rotary.Launch(shape, qkv, table, cache, batch);
+            _flash.Launch(shape, qkv, cache, batch, output);
+        }
+    }
+
+    /// <summary>As <see cref="Backend.PagedAttention"/>.</summary>
+    public void Attend(AttentionShape shape, GpuBuffer qkv, KvCacheLayer cache, BatchMetadata batch, GpuBuffer output) => _flash.Launch(shape, qkv, cache, batch, output);
+
+    /// <inheritdoc/>
+    public void Dispose() => _decode.Dispose();
+}
