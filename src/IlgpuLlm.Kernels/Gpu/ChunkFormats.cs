@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using ILGPU;
 using ILGPU.Runtime;
+using IlgpuLlm.Kernels.Gpu.Ptx;
 using Bits = ILGPU.Interop;
 
 namespace IlgpuLlm.Kernels.Gpu;
@@ -141,17 +142,16 @@ internal static class Chunks
         return sum + a.W * b.W;
     }
 
+    /// <summary>sum + a . b, added from left to right.</summary>
+    public static float Dot(Float8 a, Float8 b, float sum) => Dot(a.High, b.High, Dot(a.Low, b.Low, sum));
+
     /// <summary>Two halves in a word, the first one low.</summary>
     public static uint Pack(ushort first, ushort second) => first | ((uint)second << 16);
 
     /// <summary>Widens eight halves.</summary>
-    public static Float8 WidenHalves(UInt4 raw) => new()
+    public static Float8 WidenHalves(UInt4 raw)
     {
-        Low = new() { X = Low(raw.X), Y = High(raw.X), Z = Low(raw.Y), W = High(raw.Y) },
-        High = new() { X = Low(raw.Z), Y = High(raw.Z), Z = Low(raw.W), W = High(raw.W) },
-    };
-
-    private static float Low(uint pair) => Bits.IntAsFloat((ushort)(pair & 0xFFFF));
-
-    private static float High(uint pair) => Bits.IntAsFloat((ushort)(pair >> 16));
+        Float2 a = PtxIntrinsics.WidenHalves(raw.X), b = PtxIntrinsics.WidenHalves(raw.Y), c = PtxIntrinsics.WidenHalves(raw.Z), d = PtxIntrinsics.WidenHalves(raw.W);
+        return new() { Low = new() { X = a.X, Y = a.Y, Z = b.X, W = b.Y }, High = new() { X = c.X, Y = c.Y, Z = d.X, W = d.Y } };
+    }
 }

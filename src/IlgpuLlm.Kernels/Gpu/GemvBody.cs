@@ -4,73 +4,61 @@ using IlgpuLlm.Kernels.Gpu.Ptx;
 namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>
-/// output[i] = weight[i] . x + bias[i] for one row x; for gate and up, silu(weight[gate] . x) * (weight[up] . x). A warp (Group.DimX lanes; one lane on
-/// ILGPU's CPU accelerator) makes one output, Group.DimY warps neighbouring ones. Lane l adds chunks l, l + DimX, ... in order, then the lanes are added
-/// in a butterfly: the order depends on the row length alone. Four chunks are requested ahead of the four that are multiplied, the first ones before
-/// the kernel waits for its input: a launch's start hides behind the end of the one before.
+/// weight . x + bias for one row x. A warp (Group.DimX lanes; one lane on ILGPU's CPU accelerator) makes two features, neighbours or a gate and its up, so
+/// that a chunk of x is read and widened for both; Group.DimY warps make what follows. Lane l adds chunks l, l + DimX, ... in order, then the lanes are
+/// added in a butterfly: the order depends on the row length alone. Four chunks of each feature are requested ahead of the four that are multiplied, the
+/// first ones before the kernel waits for its input: a launch's start hides behind the end of the one before.
 /// </summary>
-internal static class GemvBody<TFormat, TStorage, TRaw, TX, TOutput, TOut>
-    where TFormat : struct, IRowFormat<TStorage, TRaw, TX>
+internal static class GemvBody<TFormat, TStorage, TRaw, TX, TChunk, TOutput, TOut>
+    where TFormat : struct, IRowFormat<TStorage, TRaw, TX, TChunk>
     where TStorage : unmanaged
     where TRaw : unmanaged
     where TX : unmanaged
+    where TChunk : unmanaged
     where TOutput : struct, IGemvOutput<TOut>
     where TOut : unmanaged
 {
     internal static void Body(ArrayView<TStorage> weight, ArrayView<float> bias, ArrayView<TX> x, ArrayView<TOut> output, GemvShape shape)
     {
-        int index = Grid.IdxX * Group.DimY + Group.IdxY;
-        bool isInside = index < shape.NumOutputs;
-        int feature = TOutput.IsGateUp ? shape.GateRow(index) : index;
-        int second = feature + shape.UpOffset;
-        int chunk = isInside ? Group.IdxX : shape.NumChunks(TFormat.Width);
-        int step = Group.DimX;
-        int numChunks = shape.NumChunks(TFormat.Width);
+        int pair = Grid.IdxX * Group.DimY + Group.IdxY;
+        int numChunks = shape.InFeatures / TFormat.Width, step = Group.DimX;
+        int feature = shape.FirstOf(pair);
+        bool isInside = feature < shape.OutFeatures;
+        int second = IntrinsicMath.Min(feature + shape.Distance, shape.OutFeatures - 1);
+        int chunk = isInside ? Group.IdxX : numChunks;
         long row = (long)feature * shape.InFeatures, secondRow = (long)second * shape.InFeatures;
         var even = LoadFour(weight, row, chunk, step, numChunks);
-        var secondEven = TOutput.IsGateUp ? LoadFour(weight, secondRow, chunk, step, numChunks) : default;
+        var secondEven = LoadFour(weight, secondRow, chunk, step, numChunks);
         PtxIntrinsics.LaunchDependents();
         PtxIntrinsics.WaitForDependencies();
 
-        float sum = 0f, secondSum = 0f;
+        GemvSums sums = default;
         while (chunk < numChunks)
         {
             // By turns, so that no register is copied: a copy would wait for what is under way.
             int next = chunk + 4 * step;
             var odd = LoadFour(weight, row, next, step, numChunks);
-            var secondOdd = TOutput.IsGateUp ? LoadFour(weight, secondRow, next, step, numChunks) : default;
-            sum = DotFour(even, x, chunk, step, numChunks, sum);
-            if (TOutput.IsGateUp)
-                secondSum = DotFour(secondEven, x, chunk, step, numChunks, secondSum);
+            var secondOdd = LoadFour(weight, secondRow, next, step, numChunks);
+            sums = DotFour(even, secondEven, x, chunk, step, numChunks, sums);
             chunk = next + 4 * step;
             even = LoadFour(weight, row, chunk, step, numChunks);
-            if (TOutput.IsGateUp)
-                secondEven = LoadFour(weight, secondRow, chunk, step, numChunks);
-            sum = DotFour(odd, x, next, step, numChunks, sum);
-            if (TOutput.IsGateUp)
-                secondSum = DotFour(secondOdd, x, next, step, numChunks, secondSum);
+            secondEven = LoadFour(weight, secondRow, chunk, step, numChunks);
+            sums = DotFour(odd, secondOdd, x, next, step, numChunks, sums);
         }
-        if (isInside)
+        for (int k = isInside ? numChunks * TFormat.Width + Group.IdxX : shape.InFeatures; k < shape.InFeatures; k += step)
         {
-            for (int k = numChunks * TFormat.Width + Group.IdxX; k < shape.InFeatures; k += step)
-            {
-                sum = TFormat.DotOne(weight[row + k], x[k], sum);
-                if (TOutput.IsGateUp)
-                    secondSum = TFormat.DotOne(weight[secondRow + k], x[k], secondSum);
-            }
+            sums.First = TFormat.DotOne(weight[row + k], x[k], sums.First);
+            sums.Second = TFormat.DotOne(weight[secondRow + k], x[k], sums.Second);
         }
-        sum = GroupOps.WarpSum(sum);
-        if (TOutput.IsGateUp)
-            secondSum = GroupOps.WarpSum(secondSum);
+        float a = GroupOps.WarpSum(sums.First), b = GroupOps.WarpSum(sums.Second);
         if (Group.IdxX != 0 || !isInside)
             return;
         if (shape.HasBias != 0)
         {
-            sum += bias[feature];
-            if (TOutput.IsGateUp)
-                secondSum += bias[second];
+            a += bias[feature];
+            b += bias[second];
         }
-        TOutput.Write(output, index, TOutput.IsGateUp ? DeviceMath.Silu(sum) * secondSum : sum);
+        TOutput.Write(output, pair, a, b, shape.OutFeatures);
     }
 
     private static Four<TRaw> LoadFour(ArrayView<TStorage> weight, long row, int chunk, int step, int numChunks)
@@ -97,126 +85,155 @@ internal static class GemvBody<TFormat, TStorage, TRaw, TX, TOutput, TOut>
         return chunks;
     }
 
-    private static float DotFour(Four<TRaw> chunks, ArrayView<TX> x, int chunk, int step, int numChunks, float sum)
+    private static GemvSums DotFour(Four<TRaw> first, Four<TRaw> second, ArrayView<TX> x, int chunk, int step, int numChunks, GemvSums sums)
     {
         int k = chunk * TFormat.Width, next = step * TFormat.Width;
-        if (chunk < numChunks)
-            sum = TFormat.Dot(chunks.A, x, k, sum);
-        if (chunk + step < numChunks)
-            sum = TFormat.Dot(chunks.B, x, k + next, sum);
-        if (chunk + 2 * step < numChunks)
-            sum = TFormat.Dot(chunks.C, x, k + 2 * next, sum);
         if (chunk + 3 * step < numChunks)
-            sum = TFormat.Dot(chunks.D, x, k + 3 * next, sum);
-        return sum;
+        {
+            sums = Dot(first.A, second.A, x, k, sums);
+            sums = Dot(first.B, second.B, x, k + next, sums);
+            sums = Dot(first.C, second.C, x, k + 2 * next, sums);
+            return Dot(first.D, second.D, x, k + 3 * next, sums);
+        }
+        if (chunk < numChunks)
+            sums = Dot(first.A, second.A, x, k, sums);
+        if (chunk + step < numChunks)
+            sums = Dot(first.B, second.B, x, k + next, sums);
+        if (chunk + 2 * step < numChunks)
+            sums = Dot(first.C, second.C, x, k + 2 * next, sums);
+        return sums;
     }
+
+    private static GemvSums Dot(TRaw first, TRaw second, ArrayView<TX> x, int k, GemvSums sums)
+    {
+        TChunk chunk = TFormat.LoadRow(x, k);
+        return new() { First = TFormat.Dot(first, chunk, sums.First), Second = TFormat.Dot(second, chunk, sums.Second) };
+    }
+}
+
+/// <summary>The sums of two features.</summary>
+internal struct GemvSums
+{
+    public float First, Second;
 }
 
 /// <summary>The sizes of a product of one row.</summary>
 internal struct GemvShape
 {
-    public int NumOutputs;
+    public int OutFeatures;
     public int InFeatures;
     public int HasBias;
 
-    /// <summary>For gate and up: how many rows after its gate row an up row lies.</summary>
-    public int UpOffset;
+    /// <summary>How far the second feature of a warp lies behind the first: features lie in blocks of so many, first and second ones by turns.</summary>
+    public int Distance;
 
-    /// <summary>The row of an output's gate: rows lie in blocks of <see cref="UpOffset"/>, gate and up by turns.</summary>
-    public readonly int GateRow(int index) => index / UpOffset * (2 * UpOffset) + index % UpOffset;
-
-    public readonly int NumChunks(int width) => InFeatures / width;
+    /// <summary>The first feature of a pair.</summary>
+    public readonly int FirstOf(int pair) => Distance == 1 ? 2 * pair : pair / Distance * (2 * Distance) + pair % Distance;
 }
 
 /// <summary>How a product of one row reads weights and the row.</summary>
-internal interface IRowFormat<TStorage, TRaw, TX>
+/// <typeparam name="TStorage">A stored weight.</typeparam>
+/// <typeparam name="TRaw">A chunk of weights as it is loaded.</typeparam>
+/// <typeparam name="TX">An element of the row.</typeparam>
+/// <typeparam name="TChunk">A chunk of the row, widened.</typeparam>
+internal interface IRowFormat<TStorage, TRaw, TX, TChunk>
     where TStorage : unmanaged
     where TRaw : unmanaged
     where TX : unmanaged
+    where TChunk : unmanaged
 {
     /// <summary>Elements in a chunk.</summary>
     static abstract int Width { get; }
 
     static abstract TRaw Load(ArrayView<TStorage> source, long element);
 
-    /// <summary>sum + chunk . x[element...], added from left to right.</summary>
-    static abstract float Dot(TRaw chunk, ArrayView<TX> x, long element, float sum);
+    static abstract TChunk LoadRow(ArrayView<TX> x, long element);
+
+    /// <summary>sum + weights . x, added from left to right.</summary>
+    static abstract float Dot(TRaw weights, TChunk x, float sum);
 
     /// <summary>sum + weight * x.</summary>
     static abstract float DotOne(TStorage weight, TX x, float sum);
 }
 
-/// <summary>Any weights, a row of floats.</summary>
-internal readonly struct FloatRow<TFormat, TStorage, TRaw, TChunk> : IRowFormat<TStorage, TRaw, float>
-    where TFormat : struct, IChunkFormat<TStorage, TRaw, TChunk>
-    where TStorage : unmanaged
-    where TRaw : unmanaged
-    where TChunk : unmanaged
+/// <summary>Floats times floats.</summary>
+internal readonly struct F32Row : IRowFormat<float, Float4, float, Float4>
 {
-    public static int Width => TFormat.Width;
+    public static int Width => F32Vector.Width;
 
-    public static TRaw Load(ArrayView<TStorage> source, long element) => TFormat.Load(source, element);
+    public static Float4 Load(ArrayView<float> source, long element) => F32Vector.Load(source, element);
 
-    public static float Dot(TRaw chunk, ArrayView<float> x, long element, float sum) => TFormat.Dot(TFormat.Widen(chunk), x, element, sum);
+    public static Float4 LoadRow(ArrayView<float> x, long element) => Chunks.LoadVector(x, element);
 
-    public static float DotOne(TStorage weight, float x, float sum) => sum + TFormat.WidenOne(weight) * x;
+    public static float Dot(Float4 weights, Float4 x, float sum) => Chunks.Dot(weights, x, sum);
+
+    public static float DotOne(float weight, float x, float sum) => sum + weight * x;
 }
 
-/// <summary>Halves times a row of halves, 16-byte aligned both.</summary>
-internal readonly struct HalfRow : IRowFormat<ushort, UInt4, ushort>
+/// <summary>Halves times floats.</summary>
+internal readonly struct MixedRow : IRowFormat<ushort, UInt4, float, Float8>
 {
     public static int Width => F16Vector.Width;
 
     public static UInt4 Load(ArrayView<ushort> source, long element) => F16Vector.Load(source, element);
 
-    public static float Dot(UInt4 chunk, ArrayView<ushort> x, long element, float sum)
-    {
-        Float8 a = Chunks.WidenHalves(chunk), b = Chunks.WidenHalves(F16Vector.Load(x, element));
-        return Chunks.Dot(a.High, b.High, Chunks.Dot(a.Low, b.Low, sum));
-    }
+    public static Float8 LoadRow(ArrayView<float> x, long element) => new() { Low = Chunks.LoadVector(x, element), High = Chunks.LoadVector(x, element + 4) };
+
+    public static float Dot(UInt4 weights, Float8 x, float sum) => Chunks.Dot(Chunks.WidenHalves(weights), x, sum);
+
+    public static float DotOne(ushort weight, float x, float sum) => sum + F16Element.Widen(weight) * x;
+}
+
+/// <summary>Halves times halves.</summary>
+internal readonly struct HalfRow : IRowFormat<ushort, UInt4, ushort, Float8>
+{
+    public static int Width => F16Vector.Width;
+
+    public static UInt4 Load(ArrayView<ushort> source, long element) => F16Vector.Load(source, element);
+
+    public static Float8 LoadRow(ArrayView<ushort> x, long element) => Chunks.WidenHalves(F16Vector.Load(x, element));
+
+    public static float Dot(UInt4 weights, Float8 x, float sum) => Chunks.Dot(Chunks.WidenHalves(weights), x, sum);
 
     public static float DotOne(ushort weight, ushort x, float sum) => sum + F16Element.Widen(weight) * F16Element.Widen(x);
 }
 
-/// <summary>What a product of one row does with its sums.</summary>
+/// <summary>What a product of one row does with a warp's two sums.</summary>
 internal interface IGemvOutput<TOut>
     where TOut : unmanaged
 {
-    static abstract bool IsGateUp { get; }
-
-    static abstract void Write(ArrayView<TOut> output, int index, float value);
+    static abstract void Write(ArrayView<TOut> output, int pair, float first, float second, int outFeatures);
 }
 
-/// <summary>Stores floats.</summary>
-internal readonly struct StoreFloats : IGemvOutput<float>
-{
-    public static bool IsGateUp => false;
-
-    public static void Write(ArrayView<float> output, int index, float value) => output[index] = value;
-}
-
-/// <summary>Adds to floats.</summary>
-internal readonly struct AddFloats : IGemvOutput<float>
-{
-    public static bool IsGateUp => false;
-
-    public static void Write(ArrayView<float> output, int index, float value) => output[index] += value;
-}
-
-/// <summary>Stores halves.</summary>
-internal readonly struct StoreHalves : IGemvOutput<ushort>
-{
-    public static bool IsGateUp => false;
-
-    public static void Write(ArrayView<ushort> output, int index, float value) => output[index] = F16Element.Narrow(value);
-}
-
-/// <summary>Stores silu(gate) * up.</summary>
-internal readonly struct StoreSiluMul<TElement, T> : IGemvOutput<T>
+/// <summary>Stores them.</summary>
+internal readonly struct GemvStore<TElement, T> : IGemvOutput<T>
     where TElement : struct, IElement<T>
     where T : unmanaged
 {
-    public static bool IsGateUp => true;
+    public static void Write(ArrayView<T> output, int pair, float first, float second, int outFeatures)
+    {
+        output[2 * pair] = TElement.Narrow(first);
+        if (2 * pair + 1 < outFeatures)
+            output[2 * pair + 1] = TElement.Narrow(second);
+    }
+}
 
-    public static void Write(ArrayView<T> output, int index, float value) => output[index] = TElement.Narrow(value);
+/// <summary>Adds them to floats.</summary>
+internal readonly struct GemvAdd : IGemvOutput<float>
+{
+    public static void Write(ArrayView<float> output, int pair, float first, float second, int outFeatures)
+    {
+        output[2 * pair] += first;
+        if (2 * pair + 1 < outFeatures)
+            output[2 * pair + 1] += second;
+    }
+}
+
+/// <summary>Stores silu(gate) * up.</summary>
+internal readonly struct GemvSiluMul<TElement, T> : IGemvOutput<T>
+    where TElement : struct, IElement<T>
+    where T : unmanaged
+{
+    public static void Write(ArrayView<T> output, int pair, float first, float second, int outFeatures) =>
+        output[pair] = TElement.Narrow(DeviceMath.Silu(first) * second);
 }

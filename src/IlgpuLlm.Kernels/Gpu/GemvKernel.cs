@@ -3,11 +3,11 @@ using ILGPU.Runtime;
 
 namespace IlgpuLlm.Kernels.Gpu;
 
-/// <summary>Launches <see cref="GemvBody{TFormat, TStorage, TRaw, TX, TOutput, TOut}"/>: products of one row, 16-byte aligned.</summary>
+/// <summary>Launches <see cref="GemvBody{TFormat, TStorage, TRaw, TX, TChunk, TOutput, TOut}"/>: products of one row, 16-byte aligned.</summary>
 internal sealed class GemvKernel(GpuDevice device)
 {
     private const int WarpSize = 32;
-    private const int GroupSize = 256;
+    private const int GroupSize = 128;
 
     private readonly Outputs<float, float, float> _float = new(device, F32Variants);
     private readonly Outputs<ushort, float, float> _mixed = new(device, MixedVariants);
@@ -23,14 +23,14 @@ internal sealed class GemvKernel(GpuDevice device)
     /// <summary>The kernels: floats; halves times floats; halves throughout. Each stores floats, adds to floats, or multiplies gate and up.</summary>
     public static IReadOnlyList<GpuKernel> Variants => [.. F32Variants, .. MixedVariants, .. F16Variants, StoreHalvesVariant];
 
-    private static GpuKernel[] F32Variants { get; } = Variant<FloatRow<F32Vector, float, Float4, Float4>, float, Float4, float, F32Element, float>("f32");
+    private static GpuKernel[] F32Variants { get; } = Variant<F32Row, float, Float4, float, Float4, F32Element, float>("f32");
 
-    private static GpuKernel[] MixedVariants { get; } = Variant<FloatRow<F16Vector, ushort, UInt4, Float8>, ushort, UInt4, float, F32Element, float>("f16xf32");
+    private static GpuKernel[] MixedVariants { get; } = Variant<MixedRow, ushort, UInt4, float, Float8, F32Element, float>("f16xf32");
 
-    private static GpuKernel[] F16Variants { get; } = Variant<HalfRow, ushort, UInt4, ushort, F16Element, ushort>("f16");
+    private static GpuKernel[] F16Variants { get; } = Variant<HalfRow, ushort, UInt4, ushort, Float8, F16Element, ushort>("f16");
 
     private static GpuKernel StoreHalvesVariant { get; } =
-        GpuKernel.Of("gemv.f16.store-f16", typeof(GemvBody<HalfRow, ushort, UInt4, ushort, StoreHalves, ushort>), GroupSize);
+        GpuKernel.Of("gemv.f16.store-f16", typeof(GemvBody<HalfRow, ushort, UInt4, ushort, Float8, GemvStore<F16Element, ushort>, ushort>), GroupSize);
 
     /// <summary>Whether this product can be made here.</summary>
     public static bool Supports(GpuLinearWeight weight, GpuBuffer input, int numRows) =>
@@ -50,17 +50,18 @@ internal sealed class GemvKernel(GpuDevice device)
             _half.Launch(weight, input, output, epilogue);
     }
 
-    private static GpuKernel[] Variant<TFormat, TStorage, TRaw, TX, TElement, T>(string name)
-        where TFormat : struct, IRowFormat<TStorage, TRaw, TX>
+    private static GpuKernel[] Variant<TFormat, TStorage, TRaw, TX, TChunk, TElement, T>(string name)
+        where TFormat : struct, IRowFormat<TStorage, TRaw, TX, TChunk>
         where TStorage : unmanaged
         where TRaw : unmanaged
         where TX : unmanaged
+        where TChunk : unmanaged
         where TElement : struct, IElement<T>
         where T : unmanaged =>
     [
-        GpuKernel.Of($"gemv.{name}.store", typeof(GemvBody<TFormat, TStorage, TRaw, TX, StoreFloats, float>), GroupSize),
-        GpuKernel.Of($"gemv.{name}.add", typeof(GemvBody<TFormat, TStorage, TRaw, TX, AddFloats, float>), GroupSize),
-        GpuKernel.Of($"gemv.{name}.silu-mul", typeof(GemvBody<TFormat, TStorage, TRaw, TX, StoreSiluMul<TElement, T>, T>), GroupSize),
+        GpuKernel.Of($"gemv.{name}.store", typeof(GemvBody<TFormat, TStorage, TRaw, TX, TChunk, GemvStore<F32Element, float>, float>), GroupSize),
+        GpuKernel.Of($"gemv.{name}.add", typeof(GemvBody<TFormat, TStorage, TRaw, TX, TChunk, GemvAdd, float>), GroupSize),
+        GpuKernel.Of($"gemv.{name}.silu-mul", typeof(GemvBody<TFormat, TStorage, TRaw, TX, TChunk, GemvSiluMul<TElement, T>, T>), GroupSize),
     ];
 
     private static void Launch<TStorage, TX, TOut>(
@@ -69,15 +70,15 @@ internal sealed class GemvKernel(GpuDevice device)
         where TX : unmanaged
         where TOut : unmanaged
     {
-        int numOutputs = epilogue == LinearEpilogue.GateUp ? weight.OutFeatures / 2 : weight.OutFeatures;
+        int numPairs = (weight.OutFeatures + 1) / 2;
         int lanes = device.GroupSize(WarpSize), warps = device.GroupSize(GroupSize) / lanes;
-        var config = new KernelConfig(new Index3D((numOutputs + warps - 1) / warps, 1, 1), new Index3D(lanes, warps, 1));
+        var config = new KernelConfig(new Index3D((numPairs + warps - 1) / warps, 1, 1), new Index3D(lanes, warps, 1));
         var shape = new GemvShape
         {
-            NumOutputs = numOutputs,
+            OutFeatures = weight.OutFeatures,
             InFeatures = weight.InFeatures,
             HasBias = weight.HasBias ? 1 : 0,
-            UpOffset = weight.UpOffset,
+            Distance = epilogue == LinearEpilogue.GateUp ? weight.UpOffset : 1,
         };
         launch(
             device.Stream, config, weight.Matrix.View<TStorage>(), weight.Bias?.View<float>() ?? output.View<float>(), input.View<TX>(), output.View<TOut>(), shape);

@@ -47,6 +47,10 @@ internal static partial class PtxIntrinsics
     [IntrinsicImplementation, Ptx("cvt.rn.f16x2.f32 $0, %1, %0;")]
     public static uint PackHalves(float low, float high) => Chunks.Pack(F16Element.Round(low), F16Element.Round(high));
 
+    /// <summary>Widens the lower and the upper half of a word.</summary>
+    [IntrinsicImplementation, Ptx("{ .reg .b16 l, h; mov.b32 {l, h}, %0; cvt.f32.f16 $0, l; cvt.f32.f16 $1, h; }")]
+    public static Float2 WidenHalves(uint pair) => new() { X = F16Element.Widen((ushort)pair), Y = F16Element.Widen((ushort)(pair >> 16)) };
+
     /// <summary>
     /// Lets the kernel behind this one in a graph start as soon as all groups came here or ended: it then runs up to its
     /// <see cref="WaitForDependencies"/> beside this one. sm_90 and later; nothing elsewhere.
