@@ -1,8 +1,8 @@
 using System.Numerics;
 using ILGPU;
 using ILGPU.Runtime;
-using Keys32 = IlgpuLlm.Kernels.Gpu.FlashKeysPair<IlgpuLlm.Kernels.Gpu.FlashKeys16>;
 using Dims32 = IlgpuLlm.Kernels.Gpu.FlashJoin<IlgpuLlm.Kernels.Gpu.FlashDims16, IlgpuLlm.Kernels.Gpu.FlashDims16>;
+using Keys32 = IlgpuLlm.Kernels.Gpu.FlashKeysPair<IlgpuLlm.Kernels.Gpu.FlashKeys16>;
 
 namespace IlgpuLlm.Kernels.Gpu;
 

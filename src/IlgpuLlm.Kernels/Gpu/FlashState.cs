@@ -35,7 +35,6 @@ internal struct FlashState<THead>
         };
         state = TScores.AddValues(state, scores, scale, lowered, lanes[Group.IdxX].Value + offset, pitch);
         rows[sumsAt + Group.IdxX] = state.Sum;
-        PtxIntrinsics.SyncWarp();
         return state.Output;
     }
 

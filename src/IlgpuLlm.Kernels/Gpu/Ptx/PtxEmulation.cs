@@ -16,7 +16,7 @@ internal static unsafe class PtxEmulation
     private static readonly UInt2[] Columns = new UInt2[MaxLanes];
     private static readonly uint[] Addresses = new uint[MaxLanes];
 
-    private static long sharedWindow; // the upper half of shared addresses
+    private static long _sharedWindow; // the upper half of shared addresses
 
     private static int Lane => Group.IdxX % WarpSize;
 
@@ -26,13 +26,13 @@ internal static unsafe class PtxEmulation
         where T : unmanaged
     {
         long address = (long)Unsafe.AsPointer(ref element);
-        sharedWindow = address & ~(long)uint.MaxValue;
+        _sharedWindow = address & ~(long)uint.MaxValue;
         return (uint)address;
     }
 
     public static void Copy16(uint shared, long global, int bytes)
     {
-        *(UInt4*)(sharedWindow + shared) = bytes == 16 ? *(UInt4*)global : default;
+        *(UInt4*)(_sharedWindow + shared) = bytes == 16 ? *(UInt4*)global : default;
     }
 
     public static UInt4 Load16(long global, int isValid) => isValid != 0 ? *(UInt4*)global : default;
@@ -46,7 +46,7 @@ internal static unsafe class PtxEmulation
         uint Word(int matrix)
         {
             int first = WarpStart + matrix * 8, row = Lane / 4, pair = Lane % 4;
-            ushort Half(int r, int c) => *(ushort*)(sharedWindow + Addresses[first + r] + c * 2);
+            ushort Half(int r, int c) => *(ushort*)(_sharedWindow + Addresses[first + r] + c * 2);
             return isTransposed ? Chunks.Pack(Half(2 * pair, row), Half(2 * pair + 1, row)) : Chunks.Pack(Half(row, 2 * pair), Half(row, 2 * pair + 1));
         }
         UInt4 result = new() { X = Word(0), Y = Word(1), Z = Word(2), W = Word(3) };
