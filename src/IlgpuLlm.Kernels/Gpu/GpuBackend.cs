@@ -8,7 +8,7 @@ namespace IlgpuLlm.Kernels.Gpu;
 /// multiplied in IEEE single precision (no TF32). F16 weights are multiplied with F16 activations where there are tensor cores and the model's sizes suit
 /// them (<see cref="ActivationType"/>), otherwise with F32 activations; sums are floats. An operation allocates nothing.
 /// </summary>
-public sealed class GpuBackend : Backend
+public sealed partial class GpuBackend : Backend
 {
     // 8 gate rows, their 8 up rows, and so on: a lane of a tensor-core product has both of an output.
     private const int GateUpBlock = 8;
@@ -23,6 +23,7 @@ public sealed class GpuBackend : Backend
     private readonly RotaryKernel _rotary;
     private readonly AttentionKernel _attention;
     private readonly SiluMulKernel _siluMul;
+    private readonly SampleKernel _sample;
     private readonly FillRandomKernel _fillRandom;
 
     private GpuBackend(GpuDevice device)
@@ -37,6 +38,7 @@ public sealed class GpuBackend : Backend
         _rotary = new(device);
         _attention = new(device);
         _siluMul = new(device);
+        _sample = new(device);
         _fillRandom = new(device);
     }
 

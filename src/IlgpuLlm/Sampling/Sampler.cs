@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Numerics.Tensors;
+using IlgpuLlm.Kernels;
 using IlgpuLlm.Scheduling;
 
 namespace IlgpuLlm.Sampling;
