@@ -195,12 +195,14 @@ internal static class SampleBody<TFormat>
     private static double Mass(Row row, Candidates candidates, ArrayView<long> scratch) =>
         GroupReduce.All<double, DoubleSum>(Scan(row, new MassPass { Candidates = candidates }).Mass, scratch.Cast<double>());
 
-    /// <summary>The candidate of the best score. The likeliest token of all is one.</summary>
+    /// <summary>The candidate of the best score.</summary>
     private static int DrawAmong(Row row, Candidates candidates, ulong seed, uint outputPosition, int likeliest, ArrayView<long> scratch)
     {
-        // A lower bound of the best score, so that most lanes need few random numbers: the likeliest token's own, with room for errors.
+        // A lower bound of the best score, so that most lanes need few random numbers: the likeliest token's own, with room for errors. It is no candidate
+        // only where the bound is one of several tokens as likely.
         float own = DeviceMath.GumbelEstimate(Philox.Word(seed, outputPosition, likeliest));
-        var bound = new TopScores { Best = own - 1f, Second = float.NegativeInfinity, TokenId = likeliest };
+        float lowest = Candidates.Contain(candidates, likeliest, Value(row, likeliest)) ? own - 1f : float.NegativeInfinity;
+        var bound = new TopScores { Best = lowest, Second = float.NegativeInfinity, TokenId = likeliest };
         var estimate = Scan(row, new EstimatePass { Candidates = candidates, Seed = seed, OutputPosition = outputPosition, Scores = bound });
         var scores = GroupReduce.All<TopScores, TopScores>(estimate.Scores, scratch.Cast<TopScores>());
         float threshold = scores.Best - 2 * DeviceMath.GumbelError;
