@@ -18,12 +18,13 @@ public abstract partial class Backend
     public virtual void Sample(DeviceBuffer logits, SamplingBatch batch, DeviceBuffer sampled) => throw NoSampling();
 
     /// <summary>Sets a row of token counts from a sequence: see <see cref="SamplingBatch.TokenCounts"/>.</summary>
-    /// <param name="batch">The counts and the vocabulary's size.</param>
+    /// <param name="counts">I32, [any, vocabSize].</param>
+    /// <param name="vocabSize">Tokens in the vocabulary.</param>
     /// <param name="row">The row of the counts.</param>
     /// <param name="tokenIds">I32, [numTokens], below the vocabulary's size.</param>
     /// <param name="numPromptTokens">How many of them are the prompt.</param>
     /// <param name="numTokens">Prompt and output.</param>
-    public virtual void CountTokens(SamplingBatch batch, int row, DeviceBuffer tokenIds, int numPromptTokens, int numTokens) => throw NoSampling();
+    public virtual void CountTokens(DeviceBuffer counts, int vocabSize, int row, DeviceBuffer tokenIds, int numPromptTokens, int numTokens) => throw NoSampling();
 
     /// <summary>Replaces token ids below 0 by chosen tokens: -1 - i by the token of result i (0 where that is an error).</summary>
     /// <param name="tokenIds">I32, [numTokens]; updated.</param>
@@ -33,6 +34,12 @@ public abstract partial class Backend
 
     /// <summary>Waits for the operations before it and copies integers from the device.</summary>
     public virtual void Download(DeviceBuffer source, Span<int> destination) => throw NoSampling();
+
+    /// <summary>Host memory for integers that are copied to the device, zeroed.</summary>
+    public virtual UploadBuffer CreateUpload(int length) => new ImmediateUpload(this, length);
+
+    /// <summary>Host memory for integers that are copied from the device.</summary>
+    public virtual DownloadBuffer CreateDownload(int length) => new ImmediateDownload(this, length);
 
     private NotSupportedException NoSampling() => new($"{Device} does not sample");
 }

@@ -12,8 +12,8 @@ public sealed partial class GpuBackend
         _sample.Launch(_device.Own(logits), batch, _device.Own(sampled));
 
     /// <inheritdoc/>
-    public override void CountTokens(SamplingBatch batch, int row, DeviceBuffer tokenIds, int numPromptTokens, int numTokens) =>
-        _sample.LaunchCount(batch, row, _device.Own(tokenIds), numPromptTokens, numTokens);
+    public override void CountTokens(DeviceBuffer counts, int vocabSize, int row, DeviceBuffer tokenIds, int numPromptTokens, int numTokens) =>
+        _sample.LaunchCount(_device.Own(counts), vocabSize, row, _device.Own(tokenIds), numPromptTokens, numTokens);
 
     /// <inheritdoc/>
     public override void ResolveTokens(DeviceBuffer tokenIds, DeviceBuffer sampled, int numTokens) =>
@@ -26,4 +26,10 @@ public sealed partial class GpuBackend
         if (!destination.IsEmpty)
             _device.CopyToHost(_device.Own(source).Address, MemoryMarshal.AsBytes(destination));
     }
+
+    /// <inheritdoc/>
+    public override UploadBuffer CreateUpload(int length) => _device is CudaGpuDevice cuda ? new PinnedUpload(cuda, length) : base.CreateUpload(length);
+
+    /// <inheritdoc/>
+    public override DownloadBuffer CreateDownload(int length) => _device is CudaGpuDevice cuda ? new PinnedDownload(cuda, length) : base.CreateDownload(length);
 }

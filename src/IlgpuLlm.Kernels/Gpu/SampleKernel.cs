@@ -50,14 +50,15 @@ internal sealed class SampleKernel(GpuDevice device)
             device.Own(batch.Banned).View<int>(), device.Own(batch.TokenCounts).View<int>(), sampled.View<int>(), batch.VocabSize);
     }
 
-    public void LaunchCount(SamplingBatch batch, int row, GpuBuffer tokenIds, int numPromptTokens, int numTokens)
+    public void LaunchCount(GpuBuffer counts, int vocabSize, int row, GpuBuffer tokenIds, int numPromptTokens, int numTokens)
     {
         ShapeChecks.Count(row, nameof(row));
-        ShapeChecks.Buffer(batch.TokenCounts, ElementType.I32, row + 1L, batch.VocabSize, nameof(batch.TokenCounts));
+        ShapeChecks.Count(vocabSize, nameof(vocabSize));
+        ShapeChecks.Buffer(counts, ElementType.I32, row + 1L, vocabSize, nameof(counts));
         ShapeChecks.Buffer(tokenIds, ElementType.I32, numTokens, 1, nameof(tokenIds));
         _count(
-            device.Stream, new KernelConfig(1, device.GroupSize(GroupSize)), device.Own(batch.TokenCounts).View<int>(), row, tokenIds.View<int>(), numPromptTokens,
-            numTokens, batch.VocabSize);
+            device.Stream, new KernelConfig(1, device.GroupSize(GroupSize)), counts.View<int>(), row, tokenIds.View<int>(), numPromptTokens, numTokens,
+            vocabSize);
     }
 
     public void LaunchResolve(GpuBuffer tokenIds, GpuBuffer sampled, int numTokens)

@@ -115,7 +115,7 @@ public sealed class LaneTests
             VocabSize = vocabSize,
             NumRows = rows.Length,
         };
-        backend.CountTokens(batch, 1, tokenIds, 3, tokens.Length);
+        backend.CountTokens(batch.TokenCounts, vocabSize, 1, tokenIds, 3, tokens.Length);
         backend.Sample(values, batch, results);
         backend.Download(results, result);
         return result;

@@ -202,7 +202,7 @@ public sealed class DeviceSamplingTests
         public void Count(int row, Request request)
         {
             _backend.Upload(request.TokenIds, _tokens);
-            _backend.CountTokens(_batch, row, _tokens, request.NumPromptTokens, request.NumTokens);
+            _backend.CountTokens(_batch.TokenCounts, _batch.VocabSize, row, _tokens, request.NumPromptTokens, request.NumTokens);
         }
 
         public int[] Sample(float[] logits, Request?[] requests, bool countTokens = true, int initial = 0)
