@@ -13,20 +13,21 @@ internal static class SampleBody<TFormat>
     where TFormat : struct, ILogitsFormat
 {
     internal static void Body(
-        ArrayView<float> logits, ArrayView<SamplingRow> rows, ArrayView<int> banned, ArrayView<int> counts, ArrayView<int> sampled, int vocabSize)
+        ArrayView<float> logits, ArrayView<int> rows, ArrayView<int> banned, ArrayView<int> counts, ArrayView<int> sampled, int vocabSize)
     {
         int index = Grid.IdxX;
-        if (rows[index].Kind == SamplingKind.None)
+        var sampling = Parameters(rows, (long)index * SamplingRow.NumWords);
+        if (sampling.Kind == SamplingKind.None)
             return;
         var scratch = SharedMemory.Allocate<long>(2 * GroupReduce.ScratchLength); // for elements of up to 16 bytes
         long start = (long)index * vocabSize;
-        long countsStart = (long)rows[index].CountsRow * vocabSize;
+        long countsStart = (long)sampling.CountsRow * vocabSize;
         if (countsStart >= 0)
-            Penalize(logits, start, counts, countsStart, rows[index], vocabSize);
-        if (rows[index].NumBanned > 0)
+            Penalize(logits, start, counts, countsStart, sampling, vocabSize);
+        if (sampling.NumBanned > 0)
         {
             GroupOps.Barrier(); // a penalty of another lane must not bring a forbidden token back
-            for (int i = Group.IdxX; i < rows[index].NumBanned; i += Group.DimX)
+            for (int i = Group.IdxX; i < sampling.NumBanned; i += Group.DimX)
                 logits[start + banned[(long)index * SamplingRow.MaxBanned + i]] = float.NegativeInfinity;
             GroupOps.Barrier();
         }
@@ -38,18 +39,37 @@ internal static class SampleBody<TFormat>
         uint bits = (uint)(order ^ ((order >> 31) & 0x7FFFFFFF));
         if ((bits & 0x7FFFFFFF) >= 0x7F800000)
         {
-            Store(sampled, rows[index].Output, -1 - token, (int)bits);
+            Store(sampled, sampling.Output, -1 - token, (int)bits);
             return;
         }
-        if (rows[index].Kind == SamplingKind.Random)
+        if (sampling.Kind == SamplingKind.Random)
         {
-            var row = new Row { Logits = logits, Start = start, VocabSize = vocabSize, Max = Bits.IntAsFloat(bits), Scale = rows[index].InverseTemperature };
-            token = Draw(row, rows[index], token, scratch);
+            var row = new Row { Logits = logits, Start = start, VocabSize = vocabSize, Max = Bits.IntAsFloat(bits), Scale = sampling.InverseTemperature };
+            token = Draw(row, sampling, token, scratch);
         }
-        Store(sampled, rows[index].Output, token, 0);
+        Store(sampled, sampling.Output, token, 0);
         if (countsStart >= 0 && Group.IdxX == 0)
             counts[countsStart + token] += 2;
     }
+
+    /// <summary>Reads a row word by word: a view of whole rows would have to begin at a multiple of a row's size.</summary>
+    private static SamplingRow Parameters(ArrayView<int> words, long at) => new()
+    {
+        Kind = (SamplingKind)words[at],
+        Output = words[at + 1],
+        InverseTemperature = Bits.IntAsFloat((uint)words[at + 2]),
+        TopK = words[at + 3],
+        TopP = Bits.IntAsFloat((uint)words[at + 4]),
+        Floor = Bits.IntAsFloat((uint)words[at + 5]),
+        SeedLow = (uint)words[at + 6],
+        SeedHigh = (uint)words[at + 7],
+        OutputPosition = words[at + 8],
+        CountsRow = words[at + 9],
+        RepetitionPenalty = Bits.IntAsFloat((uint)words[at + 10]),
+        PresencePenalty = Bits.IntAsFloat((uint)words[at + 11]),
+        FrequencyPenalty = Bits.IntAsFloat((uint)words[at + 12]),
+        NumBanned = words[at + 13],
+    };
 
     private static void Store(ArrayView<int> sampled, int output, int token, int bits)
     {

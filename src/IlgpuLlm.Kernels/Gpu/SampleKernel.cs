@@ -20,7 +20,7 @@ internal sealed class SampleKernel(GpuDevice device)
     private Launcher? _unaligned; // compiled on demand: few vocabularies need it
 
     private delegate void Launcher(
-        AcceleratorStream stream, KernelConfig config, ArrayView<float> logits, ArrayView<SamplingRow> rows, ArrayView<int> banned, ArrayView<int> counts,
+        AcceleratorStream stream, KernelConfig config, ArrayView<float> logits, ArrayView<int> rows, ArrayView<int> banned, ArrayView<int> counts,
         ArrayView<int> sampled, int vocabSize);
 
     private delegate void CountLauncher(
@@ -46,7 +46,7 @@ internal sealed class SampleKernel(GpuDevice device)
         bool isAligned = Chunks.IsAligned(values, batch.VocabSize);
         var launch = isAligned ? _aligned : _unaligned ??= device.Load<Launcher>(Unaligned);
         launch(
-            device.Stream, new KernelConfig(batch.NumRows, device.GroupSize(GroupSize)), values, device.Own(batch.Rows).View<SamplingRow>(),
+            device.Stream, new KernelConfig(batch.NumRows, device.GroupSize(GroupSize)), values, device.Own(batch.Rows).View<int>(),
             device.Own(batch.Banned).View<int>(), device.Own(batch.TokenCounts).View<int>(), sampled.View<int>(), batch.VocabSize);
     }
 
