@@ -179,7 +179,7 @@ public sealed class DeviceSamplingTests
     private sealed class Device : IDisposable
     {
         private readonly Backend _backend = BackendFactory.Create(GoldenDevice.Ilgpu, 0);
-        private readonly DeviceBuffer _logits, _sampled, _tokens;
+        private readonly DeviceBuffer _logits, _sampled, _tokens, _parameters;
         private readonly SamplingBatch _batch;
         private readonly int _numRows;
 
@@ -189,9 +189,10 @@ public sealed class DeviceSamplingTests
             _logits = _backend.Allocate(ElementType.F32, (long)numRows * vocabSize);
             _sampled = _backend.Allocate(ElementType.I32, numRows * Backend.SampledWidth);
             _tokens = _backend.Allocate(ElementType.I32, 1000);
+            _parameters = _backend.Allocate(ElementType.I32, 1 + numRows * SamplingRow.NumWords);
             _batch = new SamplingBatch
             {
-                Rows = _backend.Allocate(ElementType.I32, numRows * SamplingRow.NumWords),
+                Rows = _parameters.Slice(1, numRows * SamplingRow.NumWords), // at no multiple of a row, as in a step's slab
                 Banned = _backend.Allocate(ElementType.I32, numRows * SamplingRow.MaxBanned),
                 TokenCounts = _backend.Allocate(ElementType.I32, (long)numRows * vocabSize),
                 VocabSize = vocabSize,
@@ -231,7 +232,7 @@ public sealed class DeviceSamplingTests
 
         public void Dispose()
         {
-            foreach (var buffer in (DeviceBuffer[])[_logits, _sampled, _tokens, _batch.Rows, _batch.Banned, _batch.TokenCounts])
+            foreach (var buffer in (DeviceBuffer[])[_logits, _sampled, _tokens, _parameters, _batch.Banned, _batch.TokenCounts])
                 buffer.Dispose();
             _backend.Dispose();
         }
