@@ -127,11 +127,11 @@ public sealed partial class GpuBackend : Backend
     public override void Synchronize() => _device.Stream.Synchronize();
 
     /// <inheritdoc/>
-    public override bool SupportsGraphs => _device is CudaGpuDevice;
+    public override bool SupportsGraphs => true;
 
     /// <inheritdoc/>
     public override DeviceGraph CaptureGraph(Action operations) =>
-        _device is CudaGpuDevice cuda && _device.Stream is CudaStream stream ? new CudaGraph(stream, cuda.HasDependentLaunch, operations) : base.CaptureGraph(operations);
+        _device is CudaGpuDevice cuda ? new CudaGraph((CudaStream)_device.Stream, cuda.HasDependentLaunch, operations) : new ReplayedGraph(operations);
 
     /// <inheritdoc/>
     public override void EmbeddingLookup(LinearWeight table, DeviceBuffer tokenIds, DeviceBuffer hidden, int numTokens) =>

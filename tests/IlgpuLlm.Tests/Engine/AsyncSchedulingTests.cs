@@ -38,7 +38,7 @@ public sealed class AsyncSchedulingTests
     [TestMethod]
     public void Generate_StopStringsOverlapped_SameTextsAndNoBlockStays()
     {
-        var sampling = new SamplingParams { Temperature = 0, MaxTokens = 10, IgnoreEos = true };
+        var sampling = new SamplingParams { Temperature = 0, MaxTokens = 6, IgnoreEos = true };
         Prompt[] prompts = ["Once upon a time", "The old"];
         using var stepwise = new LLM(new EngineOptions { Device = GoldenDevice.Ilgpu, AsyncScheduling = false, NumBlocksOverride = 64 });
         using var overlapped = new LLM(new EngineOptions { Device = GoldenDevice.Ilgpu, NumBlocksOverride = 64 });
