@@ -45,8 +45,9 @@ internal struct Candidates
 
     public static Candidates From(float floor) => new() { Floor = floor, BoundValue = float.NegativeInfinity };
 
+    // Without short circuits, which would become branches that lanes take differently.
     public static bool Contain(Candidates candidates, int tokenId, float value) =>
-        value >= candidates.Floor && (value > candidates.BoundValue || (value == candidates.BoundValue && tokenId < candidates.BoundId));
+        value >= candidates.Floor & (value > candidates.BoundValue | (value == candidates.BoundValue & tokenId < candidates.BoundId));
 
     /// <summary>The value, or -infinity if it cannot be drawn.</summary>
     public static float Filter(Candidates candidates, int tokenId, float value) =>

@@ -55,6 +55,38 @@ public sealed class DeviceSamplingTests
     }
 
     [TestMethod]
+    public void Sample_ManySeeds_FollowsTheDistributionWithTheHostsTokens()
+    {
+        const int NumRows = 500, NumRounds = 20;
+        float[] logits = [0.1f, 2.0f, -1.0f, 1.4f, 0.9f, -3.0f, 1.9f, 0.0f];
+        using var sampling = new Device(logits.Length, NumRows);
+        var host = new Sampler(logits.Length);
+        foreach (var parameters in (SamplingParams[])[new(), new() { TopP = 0.8f }, new() { Temperature = 1.5f, TopK = 5, TopP = 0.7f, MinP = 0.05f }])
+        {
+            int[] counts = new int[logits.Length];
+            for (int round = 0; round < NumRounds; round++)
+            {
+                var requests = Enumerable.Range(0, NumRows).Select(i => NewRequest(parameters, (ulong)(round * NumRows + i) * 0x9E3779B97F4A7C15, [])).ToArray();
+                int[] actual = sampling.Sample([.. Enumerable.Repeat(logits, NumRows).SelectMany(row => row)], requests);
+                for (int row = 0; row < NumRows; row++)
+                {
+                    Assert.AreEqual(host.Sample([.. logits], requests[row], out _), actual[2 * row], $"{parameters}, round {round}, row {row}");
+                    counts[actual[2 * row]]++;
+                }
+            }
+            if (parameters is not { TopP: 1, TopK: 0 })
+                continue;
+            double total = logits.Sum(logit => Math.Exp(logit)), chiSquare = 0;
+            for (int id = 0; id < logits.Length; id++)
+            {
+                double expected = NumRows * NumRounds * Math.Exp(logits[id]) / total;
+                chiSquare += Math.Pow(counts[id] - expected, 2) / expected;
+            }
+            Assert.IsTrue(chiSquare < 24.3, $"chi-square {chiSquare}: 7 degrees of freedom exceed 24.3 once in 1,000");
+        }
+    }
+
+    [TestMethod]
     [DataRow(float.NaN, 3)]
     [DataRow(float.PositiveInfinity, 6)]
     public void Sample_LogitsNotFinite_NamesTheTokenAndItsLogit(float bad, int index)
