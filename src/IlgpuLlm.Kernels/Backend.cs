@@ -8,7 +8,7 @@ namespace IlgpuLlm.Kernels;
 /// Each row of a result depends on that row's inputs alone, down to the last bit: neither the number of rows nor their order, the block size
 /// or the chunking changes a result; only that one row of F16 weights may be multiplied by another kernel than several are. A backend is used by one thread at a time; weights may be loaded from several.
 /// </remarks>
-public abstract class Backend : IDisposable
+public abstract partial class Backend : IDisposable
 {
     private DeviceBuffer? _gateUp; // F32, [maxTokens, 2 * intermediate]
 

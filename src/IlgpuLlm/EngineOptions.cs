@@ -47,6 +47,9 @@ public sealed record EngineOptions
     /// <summary>Whether generation_config.json supplies the sampling parameters of requests that bring none.</summary>
     public bool UseGenerationConfig { get; init; } = true;
 
+    /// <summary>Whether a step may be launched before the tokens of the one before it are known, where the device samples.</summary>
+    internal bool AsyncScheduling { get; init; } = true;
+
     /// <summary>Told of loading.</summary>
     public IProgress<LoadProgress>? Progress { get; init; }
 

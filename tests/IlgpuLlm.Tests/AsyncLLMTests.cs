@@ -180,7 +180,9 @@ public sealed class AsyncLLMTests
     /// <summary>A device that fails in a step, and again when it is disposed.</summary>
     private sealed class BrokenRunner : IModelRunner
     {
-        public ModelRunnerOutput Execute(SchedulerOutput scheduled) => throw new InvalidOperationException("the device is gone");
+        public bool Launch(SchedulerOutput scheduled) => throw new InvalidOperationException("the device is gone");
+
+        public ModelRunnerOutput Collect() => throw new InvalidOperationException("nothing was launched");
 
         public void Dispose() => throw new InvalidOperationException("the device is still gone");
     }

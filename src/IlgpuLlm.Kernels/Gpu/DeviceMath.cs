@@ -3,7 +3,7 @@ using Bits = ILGPU.Interop;
 namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>Functions that must be accurate and the same on every accelerator.</summary>
-internal static class DeviceMath
+internal static partial class DeviceMath
 {
     /// <summary>x / (1 + exp(-x)).</summary>
     public static float Silu(float x) => x / (1f + Exp(-x));

@@ -8,7 +8,7 @@ namespace IlgpuLlm.Kernels.Gpu;
 /// multiplied in IEEE single precision (no TF32). F16 weights are multiplied with F16 activations where there are tensor cores and the model's sizes suit
 /// them (<see cref="ActivationType"/>), otherwise with F32 activations; sums are floats. An operation allocates nothing.
 /// </summary>
-public sealed class GpuBackend : Backend
+public sealed partial class GpuBackend : Backend
 {
     // 8 gate rows, their 8 up rows, and so on: a lane of a tensor-core product has both of an output.
     private const int GateUpBlock = 8;
@@ -24,6 +24,7 @@ public sealed class GpuBackend : Backend
     private readonly AttentionKernel _attention;
     private readonly HalfAttentionKernels? _halfAttention;
     private readonly SiluMulKernel _siluMul;
+    private readonly SampleKernel _sample;
     private readonly FillRandomKernel _fillRandom;
 
     private GpuBackend(GpuDevice device)
@@ -39,6 +40,7 @@ public sealed class GpuBackend : Backend
         _attention = new(device);
         _halfAttention = device is CudaGpuDevice { HasTensorCores: true } halves ? new(halves, _rotary) : null;
         _siluMul = new(device);
+        _sample = new(device);
         _fillRandom = new(device);
     }
 
@@ -137,11 +139,11 @@ public sealed class GpuBackend : Backend
     public override void Synchronize() => _device.Stream.Synchronize();
 
     /// <inheritdoc/>
-    public override bool SupportsGraphs => _device is CudaGpuDevice;
+    public override bool SupportsGraphs => true;
 
     /// <inheritdoc/>
     public override DeviceGraph CaptureGraph(Action operations) =>
-        _device is CudaGpuDevice cuda && _device.Stream is CudaStream stream ? new CudaGraph(stream, cuda.HasDependentLaunch, operations) : base.CaptureGraph(operations);
+        _device is CudaGpuDevice cuda ? new CudaGraph((CudaStream)_device.Stream, cuda.HasDependentLaunch, operations) : new ReplayedGraph(operations);
 
     /// <inheritdoc/>
     public override void EmbeddingLookup(LinearWeight table, DeviceBuffer tokenIds, DeviceBuffer hidden, int numTokens) =>

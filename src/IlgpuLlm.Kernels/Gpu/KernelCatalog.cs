@@ -19,6 +19,7 @@ internal static class KernelCatalog
         .. FlashAttentionKernel.Variants,
         .. DecodeAttentionKernel.Variants,
         .. SiluMulKernel.Variants,
+        .. SampleKernel.Variants,
         .. FillRandomKernel.Variants,
     ];
 }

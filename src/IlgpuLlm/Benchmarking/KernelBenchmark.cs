@@ -6,7 +6,7 @@ using IlgpuLlm.Models;
 namespace IlgpuLlm.Benchmarking;
 
 /// <summary>Times the operations of a step, each alone, on random weights and activations: zeros would draw less power and run at a higher clock.</summary>
-public sealed class KernelBenchmark
+public sealed partial class KernelBenchmark
 {
     private readonly Backend _backend;
     private readonly KernelTimer _timer;
@@ -67,6 +67,7 @@ public sealed class KernelBenchmark
         Linear("lm-head ", vocab, hidden, _what.PrefillLen is null ? NumRows : 1, ElementType.F32, _backend.Linear);
         Norm(hidden);
         Attention(attention, blockSize);
+        Sampling(vocab);
     }
 
     private void Linear(

@@ -75,10 +75,11 @@ internal static partial class EngineBuilder
             var cache = new KvCache(backend, llama.Attention, model.DType, config.NumHiddenLayers, checked((int)plan.NumBlocks), plan.BlockSize);
             var rotary = new RotaryTableBuilder(backend, new RotaryEmbedding(config), plan.MaxModelLen, maxTokens, config.HeadDim);
             var batch = new InputBatch(backend, maxTokens, maxSeqs, maxSeqs, plan.MaxModelLen, plan.BlockSize);
-            var graphs = backend.SupportsGraphs
-                ? new DecodeGraphs(backend, llama, cache.Layers, rotary.Table, Math.Min(maxSeqs, maxTokens), plan.MaxModelLen, plan.BlockSize, options.Progress)
+            var sampling = backend.SupportsSampling ? new DeviceSampling(backend, config.VocabSize, maxSeqs, plan.MaxModelLen) : null;
+            var graphs = backend.SupportsGraphs && sampling is not null
+                ? new DecodeGraphs(backend, llama, cache.Layers, rotary.Table, sampling, Math.Min(maxSeqs, maxTokens), plan.MaxModelLen, plan.BlockSize, options.Progress)
                 : null;
-            return new ModelRunner(backend, llama, cache, rotary, batch, graphs, maxSeqs, maxSeqs, config.VocabSize);
+            return new ModelRunner(backend, llama, cache, rotary, batch, sampling, graphs, options.AsyncScheduling, maxSeqs, maxSeqs, config.VocabSize);
         }
         catch (DeviceOutOfMemoryException e)
         {

@@ -14,19 +14,23 @@ internal sealed class DecodeGraphs : IDisposable
     private readonly Backend _backend;
     private readonly int _blockSize;
     private readonly int _maxBlocksPerSeq;
+    private readonly DeviceSampling _sampling;
     private readonly DeviceBuffer _slab;
-    private readonly int[] _staging;
+    private readonly UploadBuffer[] _staging = new UploadBuffer[2]; // one for the step that is copied, one for the step that is filled
     private readonly Bucket[] _buckets;
+    private int _current;
 
-    public DecodeGraphs(Backend backend, LlamaModel model, KvCacheLayer[] cache, RotaryTable rotary, int maxSeqs, int maxModelLen, int blockSize,
-        IProgress<LoadProgress>? progress = null)
+    public DecodeGraphs(Backend backend, LlamaModel model, KvCacheLayer[] cache, RotaryTable rotary, DeviceSampling sampling, int maxSeqs, int maxModelLen,
+        int blockSize, IProgress<LoadProgress>? progress = null)
     {
         _backend = backend;
+        _sampling = sampling;
         _blockSize = blockSize;
         _maxBlocksPerSeq = BlocksPerSeq(maxModelLen, blockSize);
         int[] sizes = [.. Sizes(maxSeqs)];
         _slab = backend.Allocate(ElementType.I32, NumElements(sizes[^1], _maxBlocksPerSeq));
-        _staging = GC.AllocateArray<int>(checked((int)_slab.Length), pinned: true);
+        for (int i = 0; i < _staging.Length; i++)
+            _staging[i] = backend.CreateUpload(checked((int)_slab.Length));
         _buckets = new Bucket[sizes.Length];
         for (int i = 0; i < sizes.Length; i++)
         {
@@ -39,7 +43,10 @@ internal sealed class DecodeGraphs : IDisposable
     public static long ByteLength(int maxSeqs, int maxModelLen, int blockSize) =>
         sizeof(int) * NumElements(Sizes(maxSeqs).Last(), BlocksPerSeq(maxModelLen, blockSize));
 
-    /// <summary>Runs a step up to its logits, row s those of sequence s, if every sequence computes one token.</summary>
+    /// <summary>
+    /// Queues a step, sampling included, if every sequence computes one token. Row s of the logits is that of sequence s. The step before the last must have
+    /// ended.
+    /// </summary>
     public bool TryRun(SchedulerOutput scheduled, RotaryTableBuilder rotary)
     {
         if (scheduled.TotalNumScheduledTokens != scheduled.Count)
@@ -48,8 +55,9 @@ internal sealed class DecodeGraphs : IDisposable
         while (_buckets[index].Size < scheduled.Count)
             index++;
         var bucket = _buckets[index];
+        _current ^= 1;
         Fill(scheduled, rotary, bucket.Size);
-        _backend.Upload(_staging.AsSpan(0, (int)NumElements(bucket.Size, _maxBlocksPerSeq)), _slab);
+        _staging[_current].Send(0, (int)NumElements(bucket.Size, _maxBlocksPerSeq), _slab);
         rotary.Upload();
         bucket.Graph.Launch();
         return true;
@@ -59,6 +67,8 @@ internal sealed class DecodeGraphs : IDisposable
     {
         foreach (var bucket in _buckets)
             bucket.Graph.Dispose();
+        foreach (var staging in _staging)
+            staging.Dispose();
         _slab.Dispose();
     }
 
@@ -74,8 +84,12 @@ internal sealed class DecodeGraphs : IDisposable
 
     private static int BlocksPerSeq(int maxModelLen, int blockSize) => (maxModelLen + blockSize - 1) / blockSize;
 
-    /// <summary>Seven integers a row, one more for queryStartLoc's end, and a row's blocks.</summary>
-    private static long NumElements(int size, int maxBlocksPerSeq) => size * (8L + maxBlocksPerSeq) + 1;
+    /// <summary>Eight integers a row, one more for queryStartLoc's end, and a row's sampling parameters and blocks.</summary>
+    private static long NumElements(int size, int maxBlocksPerSeq) => size * (8L + DeviceSampling.RowWidth + maxBlocksPerSeq) + 1;
+
+    private static int SamplingOffset(int size) => 8 * size + 1;
+
+    private static int BlockTablesOffset(int size) => SamplingOffset(size) + size * DeviceSampling.RowWidth;
 
     private Bucket Capture(int size, LlamaModel model, KvCacheLayer[] cache, RotaryTable rotary)
     {
@@ -90,7 +104,7 @@ internal sealed class DecodeGraphs : IDisposable
             SeqLens = Part(5, size),
             LogitsIndices = Part(6, size),
             QueryStartLoc = Part(7, size + 1),
-            BlockTables = _slab.Slice(8L * size + 1, (long)size * _maxBlocksPerSeq),
+            BlockTables = _slab.Slice(BlockTablesOffset(size), (long)size * _maxBlocksPerSeq),
             MaxBlocksPerSeq = _maxBlocksPerSeq,
             NumTokens = size,
             NumSeqs = size,
@@ -98,39 +112,46 @@ internal sealed class DecodeGraphs : IDisposable
             MaxQueryLen = 1,
             MaxSeqLen = _maxBlocksPerSeq * _blockSize,
         };
+        var sampling = _sampling.NewBatch(_slab.Slice(SamplingOffset(size), (long)size * DeviceSampling.RowWidth), size);
         return new Bucket(size, _backend.CaptureGraph(() =>
         {
+            _backend.ResolveTokens(batch.TokenIds, _sampling.Sampled, size);
             model.Forward(batch, rotary, cache);
             model.ComputeAllLogits(batch);
+            _backend.Sample(model.Logits, sampling, _sampling.Sampled);
         }));
     }
 
     private void Fill(SchedulerOutput scheduled, RotaryTableBuilder rotary, int size)
     {
-        Span<int> Part(int index) => _staging.AsSpan(index * size, size);
-        Span<int> tokenIds = Part(0), positions = Part(1), rotaryRows = Part(2), slots = Part(3), sequences = Part(4), seqLens = Part(5), rows = Part(6);
-        var blockTables = _staging.AsSpan(8 * size + 1);
+        var values = _staging[_current].Values;
+        Span<int> tokenIds = values[..size], positions = values.Slice(size, size), rotaryRows = values.Slice(2 * size, size), slots = values.Slice(3 * size, size);
+        Span<int> sequences = values.Slice(4 * size, size), seqLens = values.Slice(5 * size, size), rows = values.Slice(6 * size, size);
+        Span<int> queryStartLoc = values.Slice(7 * size, size + 1), blockTables = values[BlockTablesOffset(size)..];
+        var sampling = values.Slice(SamplingOffset(size), size * DeviceSampling.RowWidth);
         for (int s = 0; s < size; s++)
         {
-            sequences[s] = rows[s] = _staging[7 * size + s] = s;
+            sequences[s] = rows[s] = queryStartLoc[s] = s;
             if (s < scheduled.Count)
             {
                 var request = scheduled.Requests[s];
-                int position = request.NumComputedTokens;
-                tokenIds[s] = request.TokenIds[position];
+                int position = scheduled.FirstPositions[s];
+                tokenIds[s] = InputBatch.TokenId(request, position);
                 positions[s] = position;
                 rotaryRows[s] = rotary.RowFor(s, position, request.NumPromptTokens);
                 slots[s] = request.BlockTable[position / _blockSize] * _blockSize + position % _blockSize;
                 seqLens[s] = position + 1;
                 request.BlockTable.CopyTo(blockTables[(s * _maxBlocksPerSeq)..]);
+                _sampling.Write(sampling, size, s, scheduled.Samples[s] && SamplingRows.CanSample(request) ? request : null, position + 1, s);
             }
             else
             {
                 tokenIds[s] = rotaryRows[s] = seqLens[s] = 0;
                 positions[s] = slots[s] = -1;
+                _sampling.Write(sampling, size, s, null, 0, 0);
             }
         }
-        _staging[8 * size] = size;
+        queryStartLoc[size] = size;
     }
 
     private readonly record struct Bucket(int Size, DeviceGraph Graph);

@@ -5,8 +5,14 @@ namespace IlgpuLlm.Execution;
 /// <summary>Runs the model over one step's requests and samples their next tokens. Scheduler tests fake it.</summary>
 internal interface IModelRunner : IDisposable
 {
-    /// <summary>Computes the scheduled tokens. The result is valid until the next call; rows are in the order of the requests.</summary>
-    ModelRunnerOutput Execute(SchedulerOutput scheduled);
+    /// <summary>
+    /// Starts to compute the scheduled tokens. At most one step before it may be under way. Pending tokens of its requests must be results of that one.
+    /// </summary>
+    /// <returns>Whether the next step may be launched before this one is collected.</returns>
+    bool Launch(SchedulerOutput scheduled);
+
+    /// <summary>Waits for the oldest step under way. The result is valid until the launch after the next; rows are in the order of the requests.</summary>
+    ModelRunnerOutput Collect();
 }
 
 /// <summary>One request's result.</summary>

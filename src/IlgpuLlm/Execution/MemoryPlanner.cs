@@ -126,6 +126,7 @@ internal static class MemoryPlanner
         return ActivationBuffers.ByteLength(backend, shape, config.VocabSize, maxTokens, maxSeqs)
             + InputBatch.ByteLength(maxTokens, maxSeqs, maxSeqs, maxModelLen, options.BlockSize)
             + RotaryTableBuilder.ByteLength(new RotaryEmbedding(config), maxModelLen, maxTokens, config.HeadDim)
+            + (backend.SupportsSampling ? DeviceSampling.ByteLength(config.VocabSize, maxSeqs, maxModelLen) : 0)
             + (backend.SupportsGraphs ? DecodeGraphs.ByteLength(Math.Min(maxSeqs, maxTokens), maxModelLen, options.BlockSize) : 0)
             + backend.WorkspaceByteLength(new WorkspaceShape(shape, maxTokens, maxSeqs, maxModelLen));
     }

@@ -5,7 +5,10 @@ using IlgpuLlm.Scheduling;
 
 namespace IlgpuLlm.Execution;
 
-/// <summary>One step on one device: lay out the batch, run the model, sample.</summary>
+/// <summary>
+/// One step on one device: lay out the batch, run the model, sample. Where the device samples, a step is queued and its tokens fetched later; only requests
+/// that want log-probabilities have their logits sent to the host.
+/// </summary>
 internal sealed class ModelRunner : IModelRunner
 {
     private readonly Backend _backend;
@@ -13,47 +16,102 @@ internal sealed class ModelRunner : IModelRunner
     private readonly KvCache _cache;
     private readonly RotaryTableBuilder _rotary;
     private readonly InputBatch _batch;
+    private readonly DeviceSampling? _sampling;
+    private readonly SamplingBatch? _samplingBatch;
     private readonly DecodeGraphs? _graphs;
+    private readonly bool _overlaps;
     private readonly Sampler _sampler;
-    private readonly ModelRunnerOutput _output;
+    private readonly Flight[] _flights;
     private readonly float[] _logits;
     private readonly int[] _logitsRows;
     private readonly int _vocabSize;
     private readonly int _maxLogits;
+    private long _numLaunched, _numCollected;
 
-    public ModelRunner(Backend backend, LlamaModel model, KvCache cache, RotaryTableBuilder rotary, InputBatch batch, DecodeGraphs? graphs, int maxSeqs, int maxLogits, int vocabSize)
+    /// <param name="backend">The device.</param>
+    /// <param name="model">The model.</param>
+    /// <param name="cache">The KV cache.</param>
+    /// <param name="rotary">The rotary table.</param>
+    /// <param name="batch">For steps that no graph runs.</param>
+    /// <param name="sampling">What sampling on the device needs; null: the host samples.</param>
+    /// <param name="graphs">Decode steps as graphs, if the device has them.</param>
+    /// <param name="overlaps">Whether a step may be launched before the one before it is collected.</param>
+    /// <param name="maxSeqs">The most sequences in a step.</param>
+    /// <param name="maxLogits">The most rows of logits at a time.</param>
+    /// <param name="vocabSize">Tokens in the vocabulary.</param>
+    public ModelRunner(Backend backend, LlamaModel model, KvCache cache, RotaryTableBuilder rotary, InputBatch batch, DeviceSampling? sampling,
+        DecodeGraphs? graphs, bool overlaps, int maxSeqs, int maxLogits, int vocabSize)
     {
         _backend = backend;
         _model = model;
         _cache = cache;
         _rotary = rotary;
         _batch = batch;
+        _sampling = sampling;
+        _samplingBatch = sampling?.NewBatch(batch.SamplingSlab, maxLogits);
         _graphs = graphs;
+        _overlaps = overlaps && sampling is not null;
         _vocabSize = vocabSize;
         _maxLogits = maxLogits;
         _sampler = new Sampler(vocabSize);
-        _output = new ModelRunnerOutput(maxSeqs);
+        _flights = [new Flight(backend, maxSeqs), new Flight(backend, maxSeqs)];
         _logits = GC.AllocateUninitializedArray<float>(checked(maxLogits * vocabSize), pinned: true);
         _logitsRows = new int[maxLogits];
     }
 
-    public ModelRunnerOutput Execute(SchedulerOutput scheduled)
+    public bool Launch(SchedulerOutput scheduled)
     {
-        if (_graphs is not null && !WantsPromptLogprobs(scheduled) && _graphs.TryRun(scheduled, _rotary))
+        var flight = _flights[_numLaunched++ % _flights.Length];
+        flight.Scheduled = scheduled;
+        flight.IsGraph = _graphs is not null && !WantsPromptLogprobs(scheduled) && _graphs.TryRun(scheduled, _rotary);
+        flight.NeedsLogits = NeedsLogits(scheduled);
+        if (flight.IsGraph)
+            Array.Clear(flight.Output.Rows, 0, scheduled.Count);
+        else
+            Run(scheduled, flight.Output);
+        if (_sampling is not null)
+            flight.Tokens.Start(_sampling.Sampled, scheduled.Count * Backend.SampledWidth);
+        for (int s = 0; s < scheduled.Count; s++)
         {
-            SampleAllRows(scheduled);
-            return _output;
+            if (scheduled.Samples[s])
+                scheduled.Requests[s].SampledRow = s;
         }
-        _batch.Fill(scheduled, _rotary);
-        _model.Forward(_batch.Metadata, _rotary.Table, _cache.Layers);
-        ReportPromptLogprobs(scheduled);
-        Sample(scheduled);
-        return _output;
+        return _overlaps && !flight.NeedsLogits;
+    }
+
+    public ModelRunnerOutput Collect()
+    {
+        var flight = _flights[_numCollected++ % _flights.Length];
+        var (scheduled, rows) = (flight.Scheduled!, flight.Output.Rows);
+        flight.Scheduled = null;
+        var tokens = flight.Tokens.Wait();
+        if (flight.NeedsLogits)
+            DownloadLogits(scheduled, flight.IsGraph);
+        for (int s = 0, row = 0; s < scheduled.Count; s++)
+        {
+            if (!scheduled.Samples[s])
+            {
+                rows[s] = rows[s] with { SampledTokenId = ModelRunnerRow.NoToken };
+                row += flight.IsGraph ? 1 : 0;
+                continue;
+            }
+            var request = scheduled.Requests[s];
+            rows[s] = IsSampledByDevice(request)
+                ? DeviceRow(tokens.Slice(s * Backend.SampledWidth, Backend.SampledWidth), rows[s])
+                : SampleRow(request, _logits.AsSpan(row * _vocabSize, _vocabSize), rows[s]);
+            row++;
+        }
+        return flight.Output;
     }
 
     public void Dispose()
     {
+        if (_numLaunched > _numCollected)
+            _backend.Synchronize(); // a step may be under way whose requests have all ended
+        foreach (var flight in _flights)
+            flight.Tokens.Dispose();
         _graphs?.Dispose();
+        _sampling?.Dispose();
         _model.Dispose();
         _cache.Dispose();
         _rotary.Dispose();
@@ -61,48 +119,84 @@ internal sealed class ModelRunner : IModelRunner
         _backend.Dispose();
     }
 
-    private void Sample(SchedulerOutput scheduled)
+    private void Run(SchedulerOutput scheduled, ModelRunnerOutput output)
     {
-        int numRows = 0, row = -1;
+        _batch.Fill(scheduled, _rotary);
+        if (_batch.HasPendingTokens)
+            _backend.ResolveTokens(_batch.Metadata.TokenIds, _sampling!.Sampled, _batch.Metadata.NumTokens);
+        _model.Forward(_batch.Metadata, _rotary.Table, _cache.Layers);
+        ReportPromptLogprobs(scheduled, output);
+        int numRows = 0, token = -1;
         for (int s = 0; s < scheduled.Count; s++)
         {
-            row += scheduled.NumScheduledTokens[s];
-            if (IsLastChunk(scheduled, s))
-                _logitsRows[numRows++] = row;
-            else
-                _output.Rows[s] = _output.Rows[s] with { SampledTokenId = ModelRunnerRow.NoToken, Logprobs = null };
+            token += scheduled.NumScheduledTokens[s];
+            if (scheduled.Samples[s])
+                _logitsRows[numRows++] = token;
         }
         if (numRows == 0)
             return;
-        ComputeLogits(_logitsRows.AsSpan(0, numRows));
-        for (int s = 0, next = 0; s < scheduled.Count; s++)
-        {
-            if (IsLastChunk(scheduled, s))
-                _output.Rows[s] = SampleRow(scheduled.Requests[s], _logits.AsSpan(next++ * _vocabSize, _vocabSize), _output.Rows[s]);
-        }
+        _batch.SendLogitsIndices(_logitsRows.AsSpan(0, numRows));
+        _model.ComputeLogits(_batch.Metadata);
+        if (_sampling is null)
+            return;
+        _batch.SendSampling(scheduled, _sampling);
+        _samplingBatch!.NumRows = numRows;
+        _backend.Sample(_model.Logits, _samplingBatch, _sampling.Sampled);
     }
 
-    /// <summary>After a graph: the logits of every sequence are there.</summary>
-    private void SampleAllRows(SchedulerOutput scheduled)
+    private bool IsSampledByDevice(Request request) => _sampling is not null && SamplingRows.CanSample(request);
+
+    /// <summary>Whether the host samples for a request of the step.</summary>
+    private bool NeedsLogits(SchedulerOutput scheduled)
     {
-        _backend.Download(_model.Logits, _logits.AsSpan(0, scheduled.Count * _vocabSize));
         for (int s = 0; s < scheduled.Count; s++)
         {
-            _output.Rows[s] = IsLastChunk(scheduled, s)
-                ? SampleRow(scheduled.Requests[s], _logits.AsSpan(s * _vocabSize, _vocabSize), default)
-                : new ModelRunnerRow(ModelRunnerRow.NoToken, null, null, null);
-        }
-    }
-
-    private static bool WantsPromptLogprobs(SchedulerOutput scheduled)
-    {
-        foreach (var request in scheduled.Requests)
-        {
-            if (request.Sampling.PromptLogprobs is not null && request.NumComputedTokens < request.NumPromptTokens - 1)
+            if (scheduled.Samples[s] && !IsSampledByDevice(scheduled.Requests[s]))
                 return true;
         }
         return false;
     }
+
+    /// <summary>Fetches the logits of the requests that the host samples for, runs of neighbours at a time.</summary>
+    private void DownloadLogits(SchedulerOutput scheduled, bool isGraph)
+    {
+        int first = 0, row = 0;
+        for (int s = 0; s < scheduled.Count; s++)
+        {
+            if (!scheduled.Samples[s] && !isGraph)
+                continue;
+            if (!scheduled.Samples[s] || IsSampledByDevice(scheduled.Requests[s]))
+            {
+                DownloadLogits(first, row);
+                first = row + 1;
+            }
+            row++;
+        }
+        DownloadLogits(first, row);
+    }
+
+    private void DownloadLogits(int first, int end)
+    {
+        if (first == end)
+            return;
+        int offset = first * _vocabSize, count = (end - first) * _vocabSize;
+        _backend.Download(offset == 0 ? _model.Logits : _model.Logits.Slice(offset, count), _logits.AsSpan(offset, count)); // a slice is an allocation
+    }
+
+    private static bool WantsPromptLogprobs(SchedulerOutput scheduled)
+    {
+        for (int s = 0; s < scheduled.Count; s++)
+        {
+            var request = scheduled.Requests[s];
+            if (request.Sampling.PromptLogprobs is not null && scheduled.FirstPositions[s] < request.NumPromptTokens - 1)
+                return true;
+        }
+        return false;
+    }
+
+    private static ModelRunnerRow DeviceRow(ReadOnlySpan<int> result, ModelRunnerRow row) => result[0] >= 0
+        ? row with { SampledTokenId = result[0] }
+        : row with { SampledTokenId = ModelRunnerRow.NoToken, Error = Sampler.NotFinite(-1 - result[0], BitConverter.Int32BitsToSingle(result[1])) };
 
     private ModelRunnerRow SampleRow(Request request, Span<float> logits, ModelRunnerRow row)
     {
@@ -114,48 +208,60 @@ internal sealed class ModelRunner : IModelRunner
     }
 
     /// <summary>Position p's logits give the log-probability of the prompt's token p + 1.</summary>
-    private void ReportPromptLogprobs(SchedulerOutput scheduled)
+    private void ReportPromptLogprobs(SchedulerOutput scheduled, ModelRunnerOutput output)
     {
         for (int s = 0, firstRow = 0; s < scheduled.Count; firstRow += scheduled.NumScheduledTokens[s++])
         {
             var request = scheduled.Requests[s];
-            _output.Rows[s] = default;
+            output.Rows[s] = default;
             if (request.Sampling.PromptLogprobs is not { } count)
                 continue;
-            int first = Math.Max(request.NumComputedTokens, request.NumPromptLogprobs);
-            int end = Math.Min(request.NumComputedTokens + scheduled.NumScheduledTokens[s], request.NumPromptTokens - 1);
+            int position = scheduled.FirstPositions[s];
+            int first = Math.Max(position, request.NumPromptLogprobs);
+            int end = Math.Min(position + scheduled.NumScheduledTokens[s], request.NumPromptTokens - 1);
             if (first >= end)
                 continue;
-            _output.Rows[s] = default(ModelRunnerRow) with { PromptLogprobs = PromptLogprobs(request, first, end, firstRow, count) };
+            output.Rows[s] = default(ModelRunnerRow) with { PromptLogprobs = PromptLogprobs(request, first, end, firstRow - position, count) };
             request.NumPromptLogprobs = end;
         }
     }
 
-    private PositionLogprobs[] PromptLogprobs(Request request, int first, int end, int firstRow, int count)
+    /// <param name="request">The request.</param>
+    /// <param name="first">The first position.</param>
+    /// <param name="end">Behind the last.</param>
+    /// <param name="rowOfZero">The row of the step that position 0 would have.</param>
+    /// <param name="count">How many of the likeliest tokens to report.</param>
+    private PositionLogprobs[] PromptLogprobs(Request request, int first, int end, int rowOfZero, int count)
     {
         var result = new PositionLogprobs[end - first];
         for (int start = first; start < end; start += _maxLogits)
         {
             int numRows = Math.Min(_maxLogits, end - start);
             for (int i = 0; i < numRows; i++)
-                _logitsRows[i] = firstRow + start + i - request.NumComputedTokens;
-            ComputeLogits(_logitsRows.AsSpan(0, numRows));
+                _logitsRows[i] = rowOfZero + start + i;
+            _batch.SendLogitsIndices(_logitsRows.AsSpan(0, numRows));
+            _model.ComputeLogits(_batch.Metadata);
+            DownloadLogits(0, numRows);
             for (int i = 0; i < numRows; i++)
                 result[start + i - first] = LogprobsCalculator.Calculate(_logits.AsSpan(i * _vocabSize, _vocabSize), request.TokenIds[start + i + 1], count);
         }
         return result;
     }
 
-    private void ComputeLogits(ReadOnlySpan<int> rows)
+    /// <summary>A step between its launch and its collection.</summary>
+    private sealed class Flight(Backend backend, int maxSeqs)
     {
-        _batch.SendLogitsIndices(rows);
-        _model.ComputeLogits(_batch.Metadata);
-        _backend.Download(_model.Logits, _logits.AsSpan(0, rows.Length * _vocabSize));
-    }
+        public ModelRunnerOutput Output { get; } = new(maxSeqs);
 
-    private static bool IsLastChunk(SchedulerOutput scheduled, int index)
-    {
-        var request = scheduled.Requests[index];
-        return request.NumComputedTokens + scheduled.NumScheduledTokens[index] == request.NumTokens;
+        /// <summary>The tokens that the device chose, on their way to the host.</summary>
+        public DownloadBuffer Tokens { get; } = backend.CreateDownload(maxSeqs * Backend.SampledWidth);
+
+        public SchedulerOutput? Scheduled { get; set; }
+
+        /// <summary>Whether a graph ran it: then every sequence has a row of logits, otherwise only those that get a token.</summary>
+        public bool IsGraph { get; set; }
+
+        /// <summary>Whether the host samples for some of its requests.</summary>
+        public bool NeedsLogits { get; set; }
     }
 }

@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Numerics.Tensors;
+using IlgpuLlm.Kernels;
 using IlgpuLlm.Scheduling;
 
 namespace IlgpuLlm.Sampling;
@@ -34,7 +35,7 @@ internal sealed class Sampler(int vocabSize)
         float max = logits[best];
         if (!float.IsFinite(max))
         {
-            error = $"the model's logits are not finite (token {best}: {max}); a float16 overflow, perhaps: try --dtype float32";
+            error = NotFinite(best, max);
             return -1;
         }
         if (sampling.IsGreedy)
@@ -43,6 +44,10 @@ internal sealed class Sampler(int vocabSize)
         int count = SelectCandidates(logits, max, inverseTemperature, sampling);
         return Draw(count, request.Seed, request.NumOutputTokens);
     }
+
+    /// <summary>What is wrong if the largest logit is not a number to choose by.</summary>
+    public static string NotFinite(int tokenId, float logit) =>
+        $"the model's logits are not finite (token {tokenId}: {logit}); a float16 overflow, perhaps: try --dtype float32";
 
     private static void ForbidStopping(Span<float> logits, Request request)
     {

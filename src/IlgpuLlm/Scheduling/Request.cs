@@ -43,7 +43,13 @@ internal sealed class Request
     public int NumTokens { get; private set; }
     public int NumOutputTokens => NumTokens - NumPromptTokens;
 
-    /// <summary>Tokens whose keys and values are in the cache.</summary>
+    /// <summary>Tokens that follow those and are being chosen by steps whose results are not known yet.</summary>
+    public int NumPendingTokens { get; set; }
+
+    /// <summary>Where the model runner finds the last pending token on the device.</summary>
+    public int SampledRow { get; set; }
+
+    /// <summary>Tokens whose keys and values are in the cache, or will be when the steps that were scheduled have run.</summary>
     public int NumComputedTokens { get; set; }
     public int NumPreemptions { get; set; }
 

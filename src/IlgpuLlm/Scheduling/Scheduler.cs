@@ -8,21 +8,27 @@ namespace IlgpuLlm.Scheduling;
 /// chunks. There is no prefill or decode phase: a request has tokens that are not computed yet, and a step computes some of them. When blocks run
 /// out, the newest running request gives up its own and is recomputed later.
 /// </summary>
+/// <remarks>
+/// A step may be scheduled before the results of the one before it are known. Then a request's last token is pending: it counts as a token to compute, and
+/// only what its value decides comes late. A request that ends by its value has by then been scheduled once more; that result is dropped. Blocks are free as
+/// soon as a request ends, though a step under way may still write to them: the device runs steps in order, so whoever gets them next writes later.
+/// </remarks>
 internal sealed class Scheduler
 {
     private readonly SchedulerConfig _config;
     private readonly KvCacheManager _kvCache;
-    private readonly SchedulerOutput _output;
+    private readonly SchedulerOutput _even, _odd;
+    private SchedulerOutput _output;
     private readonly LinkedList<Request> _waiting = new();
     private readonly List<Request> _running = [];
     private readonly Dictionary<string, Request> _requests = [];
-    private readonly EngineCoreOutputs _outputs = new();
 
     public Scheduler(SchedulerConfig config, KvCacheManager kvCache)
     {
         _config = config;
         _kvCache = kvCache;
-        _output = new SchedulerOutput(config.MaxNumSeqs);
+        _even = _output = new SchedulerOutput(config.MaxNumSeqs);
+        _odd = new SchedulerOutput(config.MaxNumSeqs);
     }
 
     public int NumRunning => _running.Count;
@@ -65,9 +71,13 @@ internal sealed class Scheduler
         Finish(request);
     }
 
-    /// <summary>Chooses what the next step computes. The result is valid until the next call.</summary>
+    /// <summary>
+    /// Chooses what the next step computes. The result is valid until the call after the next, so that the step before it can still be under way; of older
+    /// steps the results must have been taken over.
+    /// </summary>
     public SchedulerOutput Schedule()
     {
+        _output = _output == _even ? _odd : _even;
         _output.Clear();
         int budget = _config.MaxNumBatchedTokens;
         bool preempted = ScheduleRunning(ref budget);
@@ -77,41 +87,45 @@ internal sealed class Scheduler
         return _output;
     }
 
-    /// <summary>Takes over what the step computed: appends tokens, ends requests. The result is valid until the next call.</summary>
-    public EngineCoreOutputs Update(SchedulerOutput scheduled, ModelRunnerOutput result)
+    /// <summary>Takes over what a step computed: appends tokens, ends requests. Steps come in order.</summary>
+    /// <param name="scheduled">The step.</param>
+    /// <param name="result">What it made.</param>
+    /// <param name="outputs">Gets an item for each request that made progress.</param>
+    public void Update(SchedulerOutput scheduled, ModelRunnerOutput result, EngineCoreOutputs outputs)
     {
-        _outputs.Clear();
         bool anyFinished = false;
         for (int i = 0; i < scheduled.Count; i++)
         {
             var request = scheduled.Requests[i];
-            request.NumComputedTokens += scheduled.NumScheduledTokens[i];
+            if (request.Status == RequestStatus.Finished)
+                continue; // aborted, or ended by a token, since the step was scheduled
             var row = result.Rows[i];
+            FinishReason? finish = null;
+            int? stopToken = null;
             if (row.Error is not null)
             {
-                _outputs.Add(new EngineCoreOutput(request, row, FinishReason.Error, null));
-                request.Status = RequestStatus.Finished;
-                anyFinished = true;
+                finish = FinishReason.Error;
             }
-            else if (request.NumComputedTokens == request.NumTokens)
+            else if (scheduled.Samples[i])
             {
+                request.NumPendingTokens--;
                 request.AppendToken(row.SampledTokenId);
-                var finish = StopReason(request, row.SampledTokenId, out int? stopToken);
-                _outputs.Add(new EngineCoreOutput(request, row, finish, stopToken));
-                if (finish is not null)
-                {
-                    request.Status = RequestStatus.Finished;
-                    anyFinished = true;
-                }
+                finish = StopReason(request, row.SampledTokenId, out stopToken);
             }
-            else if (row.PromptLogprobs is not null)
+            else if (row.PromptLogprobs is null)
             {
-                _outputs.Add(new EngineCoreOutput(request, row, null, null));
+                continue;
             }
+            outputs.Add(new EngineCoreOutput(request, row, finish, stopToken));
+            if (finish is null)
+                continue;
+            anyFinished |= request.Status == RequestStatus.Running;
+            if (request.Status == RequestStatus.Preempted)
+                _waiting.Remove(request); // it gave up its blocks for the next step, and its last token came after all
+            Finish(request);
         }
         if (anyFinished)
-            RemoveFinished();
-        return _outputs;
+            _running.RemoveAll(static request => request.Status == RequestStatus.Finished); // in order: the others keep their places in the queue for blocks
     }
 
     private bool ScheduleRunning(ref int budget)
@@ -120,7 +134,9 @@ internal sealed class Scheduler
         for (int i = 0; i < _running.Count && budget > 0; i++)
         {
             var request = _running[i];
-            int numNewTokens = Math.Min(request.NumTokens - request.NumComputedTokens, budget);
+            if (EndsWithPendingTokens(request))
+                continue;
+            int numNewTokens = Math.Min(request.NumTokens + request.NumPendingTokens - request.NumComputedTokens, budget);
             while (!_kvCache.TryAllocateSlots(request, numNewTokens))
             {
                 preempted = true;
@@ -129,7 +145,7 @@ internal sealed class Scheduler
                 if (newest == request)
                     return true;
             }
-            _output.Add(request, numNewTokens);
+            Add(request, numNewTokens);
             budget -= numNewTokens;
         }
         return preempted;
@@ -146,10 +162,22 @@ internal sealed class Scheduler
             _waiting.RemoveFirst();
             request.Status = RequestStatus.Running;
             _running.Add(request);
-            _output.Add(request, numNewTokens);
+            Add(request, numNewTokens);
             budget -= numNewTokens;
         }
     }
+
+    private void Add(Request request, int numNewTokens)
+    {
+        _output.Add(request, numNewTokens);
+        if (_output.Samples[^1])
+            request.NumPendingTokens++;
+        request.NumComputedTokens += numNewTokens;
+    }
+
+    /// <summary>Whether the tokens under way are the request's last ones, whatever they are.</summary>
+    private bool EndsWithPendingTokens(Request request) => request.NumPendingTokens > 0
+        && (request.NumOutputTokens + request.NumPendingTokens >= request.MaxTokens || request.NumTokens + request.NumPendingTokens >= _config.MaxModelLen);
 
     private void Preempt(Request request)
     {
@@ -176,21 +204,6 @@ internal sealed class Scheduler
             }
         }
         return request.NumOutputTokens >= request.MaxTokens || request.NumTokens >= _config.MaxModelLen ? FinishReason.Length : null;
-    }
-
-    private void RemoveFinished()
-    {
-        // In place and in order: those that stay keep their places in the queue for blocks.
-        int kept = 0;
-        for (int i = 0; i < _running.Count; i++)
-        {
-            var request = _running[i];
-            if (request.Status == RequestStatus.Finished)
-                Finish(request);
-            else
-                _running[kept++] = request;
-        }
-        _running.RemoveRange(kept, _running.Count - kept);
     }
 
     private void Finish(Request request)

@@ -64,4 +64,60 @@ public sealed class LaneTests
         using Backend one = GpuBackend.CreateIlgpuCpu(lanes: 1), four = GpuBackend.CreateIlgpuCpu(Lanes);
         TestTensors.AssertSameBits(run.Execute(one)[0], run.Execute(four)[0], "attention");
     }
+
+    [TestMethod]
+    [DataRow(41)]
+    [DataRow(44)]
+    public void Sample_FourLanes_SameTokensAsOne(int vocabSize)
+    {
+        SamplingRow[] rows =
+        [
+            Row(SamplingKind.Greedy), Row(SamplingKind.Random), Row(SamplingKind.Random) with { TopK = 5 }, Row(SamplingKind.Random) with { TopP = 0.6f },
+            Row(SamplingKind.Random) with { TopK = 9, TopP = 0.8f, Floor = -3 }, Row(SamplingKind.None), Row(SamplingKind.Greedy) with { CountsRow = 1, NumBanned = 3 },
+        ];
+        for (int i = 0; i < rows.Length; i++)
+            rows[i].Output = rows.Length - 1 - i;
+        foreach (int seed in new[] { 1, 2, 3 })
+        {
+            float[] logits = TestTensors.Random(seed, rows.Length * vocabSize, 4);
+            if (seed == 3)
+                logits = [.. logits.Select(x => MathF.Round(x))]; // ties
+            using Backend one = GpuBackend.CreateIlgpuCpu(lanes: 1), four = GpuBackend.CreateIlgpuCpu(Lanes);
+            CollectionAssert.AreEqual(Sample(one, logits, rows, vocabSize), Sample(four, logits, rows, vocabSize), $"seed {seed}");
+        }
+
+        static SamplingRow Row(SamplingKind kind) => new()
+        {
+            Kind = kind,
+            InverseTemperature = 1,
+            TopP = 1,
+            Floor = -float.MaxValue,
+            SeedLow = 5,
+            OutputPosition = 3,
+            CountsRow = SamplingRow.NoCounts,
+            RepetitionPenalty = 2,
+            FrequencyPenalty = 0.5f,
+        };
+    }
+
+    private static int[] Sample(Backend backend, float[] logits, SamplingRow[] rows, int vocabSize)
+    {
+        int[] banned = new int[rows.Length * SamplingRow.MaxBanned], tokens = [1, 2, 2, 7, 8, 8, 8, 30], result = new int[2 * rows.Length + 2 * vocabSize];
+        for (int i = 0; i < banned.Length; i++)
+            banned[i] = i % vocabSize;
+        using DeviceBuffer values = backend.Upload(logits), parameters = backend.Upload(System.Runtime.InteropServices.MemoryMarshal.Cast<SamplingRow, int>(rows).ToArray());
+        using DeviceBuffer bannedIds = backend.Upload(banned), tokenIds = backend.Upload(tokens), results = backend.Upload(result);
+        var batch = new SamplingBatch
+        {
+            Rows = parameters,
+            Banned = bannedIds,
+            TokenCounts = results.Slice(2 * rows.Length, 2 * vocabSize),
+            VocabSize = vocabSize,
+            NumRows = rows.Length,
+        };
+        backend.CountTokens(batch.TokenCounts, vocabSize, 1, tokenIds, 3, tokens.Length);
+        backend.Sample(values, batch, results);
+        backend.Download(results, result);
+        return result;
+    }
 }

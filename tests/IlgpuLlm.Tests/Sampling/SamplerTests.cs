@@ -1,3 +1,4 @@
+using IlgpuLlm.Kernels;
 using IlgpuLlm.Sampling;
 using IlgpuLlm.Scheduling;
 

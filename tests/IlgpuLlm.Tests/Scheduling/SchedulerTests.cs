@@ -58,15 +58,19 @@ public sealed class SchedulerTests
     }
 
     [TestMethod]
-    [DataRow(7, 1)]
-    [DataRow(7, 16)]
-    [DataRow(64, 3)]
-    [DataRow(512, 16)]
-    public void Step_RandomRequestsRandomArrivals_EveryOutputAsIfAloneAndAllBlocksFree(int maxTokens, int blockSize)
+    [DataRow(7, 1, false)]
+    [DataRow(7, 16, false)]
+    [DataRow(64, 3, false)]
+    [DataRow(512, 16, false)]
+    [DataRow(7, 1, true)]
+    [DataRow(7, 16, true)]
+    [DataRow(64, 3, true)]
+    [DataRow(512, 16, true)]
+    public void Step_RandomRequestsRandomArrivals_EveryOutputAsIfAloneAndAllBlocksFree(int maxTokens, int blockSize, bool overlaps)
     {
         var random = new Random(maxTokens * 31 + blockSize);
         int numBlocks = 400 / blockSize; // one request needs at most 299 + 80 tokens
-        var (engine, _) = Engine(numBlocks, maxTokens, maxSeqs: 16, blockSize);
+        var (engine, _) = Engine(numBlocks, maxTokens, maxSeqs: 16, blockSize, overlaps);
         var requests = Enumerable.Range(0, 200).Select(i => NewRequest($"{i}", random.Next(1, 300), random.Next(1, 80), blockSize)).ToList();
         int next = 0;
         var aborted = new HashSet<Request>();
@@ -90,13 +94,118 @@ public sealed class SchedulerTests
     }
 
     [TestMethod]
-    public void Step_OneRequestFails_TheOthersGoOn()
+    public void Step_Overlapped_TellsAStepsTokensOneStepLater()
     {
-        var (engine, runner) = Engine(numBlocks: 100, maxTokens: 64);
+        var (engine, runner) = Engine(numBlocks: 100, maxTokens: 64, overlaps: true);
+        var request = NewRequest("a", 3, maxTokens: 3);
+        engine.Scheduler.Add(request);
+        Assert.AreEqual(0, engine.Step().Count);
+        Assert.AreEqual(1, engine.Step().Count);
+        Assert.AreEqual((1, 1), (request.NumOutputTokens, request.NumPendingTokens));
+        Assert.AreEqual(1, engine.Step().Count);
+        Assert.AreEqual(3, runner.Steps.Count);
+        Assert.AreEqual(FinishReason.Length, engine.Step()[0].FinishReason);
+        Assert.AreEqual(3, runner.Steps.Count, "its last token is no surprise: no step is launched beyond it");
+        AssertOutput(request);
+        Assert.AreEqual(100, engine.Scheduler.NumFreeBlocks);
+    }
+
+    [TestMethod]
+    public void Step_OverlappedStop_DropsTheSurplusTokenAndFreesBlocksAtOnce()
+    {
+        var (engine, runner) = Engine(numBlocks: 3, maxTokens: 64, overlaps: true);
+        int first = FakeModelRunner.NextToken([0, 1, 2], VocabSize);
+        var request = new Request("a", [0, 1, 2], new SamplingParams(), 9, 0, [first], 4);
+        engine.Scheduler.Add(request);
+        engine.Step();
+        Assert.AreEqual(FinishReason.Stop, engine.Step()[0].FinishReason);
+        Assert.AreEqual((3, 2), (engine.Scheduler.NumFreeBlocks, runner.Steps.Count));
+        var next = NewRequest("b", 9, maxTokens: 3);
+        engine.Scheduler.Add(next);
+        Assert.AreEqual(0, engine.Step().Count);
+        RunToEnd(engine);
+        AssertOutput(next);
+        Assert.AreEqual(1, request.NumOutputTokens);
+        Assert.AreEqual(3, engine.Scheduler.NumFreeBlocks);
+    }
+
+    [TestMethod]
+    [DataRow(7)]
+    [DataRow(64)]
+    [DataRow(512)]
+    public void Step_OverlappedRandomStopsFailuresAndAborts_OutputsAsIfAloneAndNoBlockStays(int maxTokens)
+    {
+        const int NumBlocks = 60, NumRequests = 1000, SmallVocab = 50;
+        var config = new SchedulerConfig(maxTokens, 16, 100);
+        var runner = new FakeModelRunner(NumBlocks, 4, config, SmallVocab, overlaps: true);
+        var engine = new EngineCore(new Scheduler(config, new KvCacheManager(new BlockPool(NumBlocks), 4)), runner);
+        var random = new Random(maxTokens);
+        var requests = Enumerable.Range(0, NumRequests).Select(i =>
+        {
+            int[] prompt = [.. Enumerable.Range(0, random.Next(1, 70)).Select(_ => random.Next(SmallVocab))];
+            var sampling = new SamplingParams { StopTokenIds = i % 3 == 0 ? [random.Next(SmallVocab), random.Next(SmallVocab)] : [], MinTokens = i % 7 };
+            return new Request($"{i}", prompt, sampling, random.Next(10, 101 - prompt.Length), 0, [1, 2], 4);
+        }).ToList();
+        var ends = new Dictionary<Request, FinishReason>();
+        var aborted = new HashSet<Request>();
+        runner.Failing.UnionWith(Enumerable.Range(0, NumRequests).Where(i => i % 50 == 7).Select(i => $"{i}"));
+        int next = 0;
+        while (next < NumRequests || engine.Scheduler.HasUnfinishedRequests)
+        {
+            while (next < NumRequests && random.Next(4) > 0)
+                engine.Scheduler.Add(requests[next++]);
+            var outputs = engine.Step();
+            for (int i = 0; i < outputs.Count; i++)
+            {
+                Assert.IsFalse(aborted.Contains(outputs[i].Request), "an aborted request has no outputs");
+                Assert.IsFalse(ends.ContainsKey(outputs[i].Request), "nor has one that ended");
+                if (outputs[i].FinishReason is { } reason)
+                    ends.Add(outputs[i].Request, reason);
+            }
+            if (next > 0 && random.Next(4) == 0 && requests[random.Next(Math.Max(0, next - 20), next)] is { Status: not RequestStatus.Finished } victim)
+            {
+                engine.Scheduler.Abort(victim.Id);
+                aborted.Add(victim);
+            }
+        }
+        foreach (var request in requests.Except(aborted))
+        {
+            var (expected, reason) = Alone(request);
+            if (runner.Failing.Contains(request.Id))
+                (expected, reason) = ([], FinishReason.Error);
+            CollectionAssert.AreEqual(expected, request.OutputTokenIds.ToArray(), $"request {request.Id}");
+            Assert.AreEqual(reason, ends[request], $"request {request.Id}");
+        }
+        Assert.IsTrue(aborted.Count > 50 && engine.Scheduler.NumPreemptions > 10, $"{aborted.Count} aborted, {engine.Scheduler.NumPreemptions} preemptions");
+        Assert.AreEqual(NumBlocks, engine.Scheduler.NumFreeBlocks);
+        Assert.AreEqual(0, engine.Scheduler.NumRunning + engine.Scheduler.NumWaiting);
+
+        static (int[] Output, FinishReason Reason) Alone(Request request)
+        {
+            List<int> tokens = [.. request.TokenIds[..request.NumPromptTokens]];
+            while (true)
+            {
+                int token = FakeModelRunner.NextToken([.. tokens], SmallVocab), numOutput = tokens.Count - request.NumPromptTokens + 1;
+                tokens.Add(token);
+                bool stops = numOutput >= request.Sampling.MinTokens && (token is 1 or 2 || request.StopTokenIds.Contains(token));
+                if (stops || numOutput == request.MaxTokens || tokens.Count == 100)
+                    return ([.. tokens[request.NumPromptTokens..]], stops ? FinishReason.Stop : FinishReason.Length);
+            }
+        }
+    }
+
+    [TestMethod]
+    [DataRow(false)]
+    [DataRow(true)]
+    public void Step_OneRequestFails_TheOthersGoOn(bool overlaps)
+    {
+        var (engine, runner) = Engine(numBlocks: 100, maxTokens: 64, overlaps: overlaps);
         var (good, bad) = (NewRequest("good", 3, maxTokens: 4), NewRequest("bad", 3, maxTokens: 4));
         runner.Failing.Add("bad");
         engine.Scheduler.Add(bad);
         engine.Scheduler.Add(good);
+        if (overlaps)
+            engine.Step();
         var outputs = engine.Step();
         Assert.AreEqual(FinishReason.Error, outputs[0].FinishReason);
         Assert.AreEqual("broken on purpose", outputs[0].Row.Error);
@@ -111,19 +220,22 @@ public sealed class SchedulerTests
     {
         int first = FakeModelRunner.NextToken([0, 1, 2], VocabSize);
         int second = FakeModelRunner.NextToken([0, 1, 2, first], VocabSize);
-        Assert.AreEqual((1, FinishReason.Stop), Run(new SamplingParams(), eos: first));
-        Assert.AreEqual((4, FinishReason.Length), Run(new SamplingParams { IgnoreEos = true }, eos: first));
-        Assert.AreEqual((2, FinishReason.Stop), Run(new SamplingParams { StopTokenIds = [second] }, eos: VocabSize));
-        Assert.AreEqual((4, FinishReason.Length), Run(new SamplingParams { StopTokenIds = [second], MinTokens = 3 }, eos: VocabSize));
-
-        (int, FinishReason?) Run(SamplingParams sampling, int eos)
+        foreach (bool overlaps in (bool[])[false, true])
         {
-            var (engine, _) = Engine(numBlocks: 10, maxTokens: 64);
+            Assert.AreEqual((1, FinishReason.Stop), Run(new SamplingParams(), eos: first, overlaps));
+            Assert.AreEqual((4, FinishReason.Length), Run(new SamplingParams { IgnoreEos = true }, eos: first, overlaps));
+            Assert.AreEqual((2, FinishReason.Stop), Run(new SamplingParams { StopTokenIds = [second] }, eos: VocabSize, overlaps));
+            Assert.AreEqual((4, FinishReason.Length), Run(new SamplingParams { StopTokenIds = [second], MinTokens = 3 }, eos: VocabSize, overlaps));
+        }
+
+        (int, FinishReason?) Run(SamplingParams sampling, int eos, bool overlaps)
+        {
+            var (engine, _) = Engine(numBlocks: 10, maxTokens: 64, overlaps: overlaps);
             var request = new Request("a", [0, 1, 2], sampling, 4, 0, [eos], 4);
             engine.Scheduler.Add(request);
             FinishReason? reason = null;
             while (engine.Scheduler.HasUnfinishedRequests)
-                reason = engine.Step()[0].FinishReason;
+                reason = engine.Step() is { Count: > 0 } outputs ? outputs[0].FinishReason : null;
             return (request.NumOutputTokens, reason);
         }
     }
@@ -163,10 +275,10 @@ public sealed class SchedulerTests
         Assert.IsFalse(engine.Scheduler.HasUnfinishedRequests);
     }
 
-    private static (EngineCore Engine, FakeModelRunner Runner) Engine(int numBlocks, int maxTokens, int maxSeqs = 8, int blockSize = 4)
+    private static (EngineCore Engine, FakeModelRunner Runner) Engine(int numBlocks, int maxTokens, int maxSeqs = 8, int blockSize = 4, bool overlaps = false)
     {
         var config = new SchedulerConfig(maxTokens, maxSeqs, 4096);
-        var runner = new FakeModelRunner(numBlocks, blockSize, config, VocabSize);
+        var runner = new FakeModelRunner(numBlocks, blockSize, config, VocabSize, overlaps);
         return (new EngineCore(new Scheduler(config, new KvCacheManager(new BlockPool(numBlocks), blockSize)), runner), runner);
     }
 
