@@ -89,6 +89,8 @@ internal readonly struct F16Vector : IChunkFormat<ushort, UInt4, Float8>
 
     public static UInt4 Load(ArrayView<ushort> source, long element) => source.Cast<UInt4>().AsAligned(16)[element / 8];
 
+    public static void Store(ArrayView<ushort> target, long element, UInt4 values) => target.Cast<UInt4>().AsAligned(16)[element / 8] = values;
+
     public static Float8 Widen(UInt4 raw) => Chunks.WidenHalves(raw);
 
     public static float Dot(Float8 chunk, ArrayView<float> x, long element, float sum) =>
@@ -141,6 +143,23 @@ internal static class Chunks
         sum += a.Z * b.Z;
         return sum + a.W * b.W;
     }
+
+    /// <summary>sums + weight * chunk.</summary>
+    public static Float8 AddScaled(Float8 chunk, float weight, Float8 sums) =>
+        new() { Low = AddScaled(chunk.Low, weight, sums.Low), High = AddScaled(chunk.High, weight, sums.High) };
+
+    /// <summary>chunk * scale.</summary>
+    public static Float8 Scale(Float8 chunk, float scale) => new() { Low = Scale(chunk.Low, scale), High = Scale(chunk.High, scale) };
+
+    private static Float4 AddScaled(Float4 chunk, float weight, Float4 sums) => new()
+    {
+        X = sums.X + weight * chunk.X,
+        Y = sums.Y + weight * chunk.Y,
+        Z = sums.Z + weight * chunk.Z,
+        W = sums.W + weight * chunk.W,
+    };
+
+    private static Float4 Scale(Float4 chunk, float scale) => new() { X = chunk.X * scale, Y = chunk.Y * scale, Z = chunk.Z * scale, W = chunk.W * scale };
 
     /// <summary>sum + a . b, added from left to right.</summary>
     public static float Dot(Float8 a, Float8 b, float sum) => Dot(a.High, b.High, Dot(a.Low, b.Low, sum));

@@ -8,7 +8,7 @@ namespace IlgpuLlm.Kernels.Gpu;
 /// Launches <see cref="DecodeAttentionBody{THead, TChunks, TSums}"/>: rotation, cache write and attention of batches in which every sequence has one token.
 /// F16 throughout.
 /// </summary>
-internal sealed class DecodeAttentionKernel(GpuDevice device) : IDisposable
+internal sealed class DecodeAttentionKernel(GpuDevice device) : IDecodeAttention
 {
     private const int GroupSize = 128;
     private const int MaxHeadDim = 128;
@@ -33,7 +33,7 @@ internal sealed class DecodeAttentionKernel(GpuDevice device) : IDisposable
     /// <summary>The bytes of partial results of splits, for batches up to this size.</summary>
     public static long WorkspaceBytes(int maxSeqs, AttentionShape shape) => sizeof(float) * PartialsLength(maxSeqs, shape) + sizeof(int) * CountersLength(maxSeqs, shape);
 
-    /// <summary>Allocates that, in place of an earlier one, and compiles the kernel that this shape needs.</summary>
+    /// <inheritdoc/>
     public void Reserve(int maxSeqs, AttentionShape shape)
     {
         Dispose();
@@ -43,13 +43,7 @@ internal sealed class DecodeAttentionKernel(GpuDevice device) : IDisposable
         Load(shape);
     }
 
-    /// <summary>Attention of one new token a sequence, whose key and value it writes to the cache first.</summary>
-    /// <param name="shape">A supported shape.</param>
-    /// <param name="qkv">F16, [numTokens, qkvWidth], not rotated.</param>
-    /// <param name="rotary">The table that <see cref="BatchMetadata.RotaryRows"/> points into.</param>
-    /// <param name="cache">F16.</param>
-    /// <param name="batch">As many tokens as sequences. Rows at position -1 become zeros and write nothing to the cache.</param>
-    /// <param name="output">F16, [numTokens, queryWidth].</param>
+    /// <inheritdoc/>
     public void Launch(AttentionShape shape, GpuBuffer qkv, RotaryTable rotary, KvCacheLayer cache, BatchMetadata batch, GpuBuffer output)
     {
         HalfAttention.Check(shape, qkv, cache, batch, output);
@@ -57,10 +51,7 @@ internal sealed class DecodeAttentionKernel(GpuDevice device) : IDisposable
             throw new ArgumentException($"{shape.NumHeads} heads of {shape.HeadDim} elements on {shape.NumKvHeads} key-value heads are not supported", nameof(shape));
         if (batch.NumTokens != batch.NumSeqs)
             throw new ArgumentException($"{batch.NumTokens} tokens of {batch.NumSeqs} sequences: decoding takes one a sequence", nameof(batch));
-        if (rotary.HeadDim != shape.HeadDim)
-            throw new ArgumentException($"a rotary table for heads of {rotary.HeadDim} elements, not {shape.HeadDim}", nameof(rotary));
-        ShapeChecks.Buffer(batch.RotaryRows, ElementType.I32, batch.NumTokens, 1, nameof(batch.RotaryRows));
-        ShapeChecks.Buffer(batch.SlotMapping, ElementType.I32, batch.NumTokens, 1, nameof(batch.SlotMapping));
+        RotaryKernel.Check(shape, rotary, batch);
         if (_counters is null || _partials is null || _counters.Length < CountersLength(batch.NumSeqs, shape) || _partials.Length < PartialsLength(batch.NumSeqs, shape))
             throw new ArgumentException($"no workspace was reserved for {batch.NumSeqs} sequences", nameof(batch));
         if (batch.NumTokens == 0)

@@ -1,22 +1,26 @@
 namespace IlgpuLlm.Kernels.Gpu;
 
-/// <summary>Attention of halves on tensor cores: one kernel for decode steps, one for every other batch.</summary>
+/// <summary>Attention of halves: one kernel for decode steps, which depends on how many query heads share a key-value head, and one for every other batch.</summary>
 internal sealed class HalfAttentionKernels(CudaGpuDevice device, RotaryKernel rotary) : IDisposable
 {
     private readonly FlashAttentionKernel _flash = new(device);
-    private readonly DecodeAttentionKernel _decode = new(device);
+    private readonly DecodeAttentionKernel _manyHeads = new(device);
+    private readonly WarpAttentionKernel _fewHeads = new(device);
 
     /// <summary>The bytes that they need beside their arguments.</summary>
-    public static long WorkspaceBytes(WorkspaceShape shape) => DecodeAttentionKernel.WorkspaceBytes(shape.MaxSeqs, shape.Model.Attention);
+    public static long WorkspaceBytes(WorkspaceShape shape) => WarpAttentionKernel.Supports(shape.Model.Attention)
+        ? WarpAttentionKernel.WorkspaceBytes(shape.MaxSeqs, shape.Model.Attention)
+        : DecodeAttentionKernel.WorkspaceBytes(shape.MaxSeqs, shape.Model.Attention);
 
-    /// <summary>Whether both take heads of this shape.</summary>
+    /// <summary>Whether heads of this shape are taken.</summary>
     public bool Supports(AttentionShape shape) =>
-        _flash.Supports(shape, ElementType.F16, ElementType.F16) && _decode.Supports(shape, ElementType.F16, ElementType.F16);
+        _flash.Supports(shape, ElementType.F16, ElementType.F16)
+        && (WarpAttentionKernel.Supports(shape) || _manyHeads.Supports(shape, ElementType.F16, ElementType.F16));
 
     /// <summary>Allocates the workspace and loads what this shape needs.</summary>
     public void Reserve(WorkspaceShape shape)
     {
-        _decode.Reserve(shape.MaxSeqs, shape.Model.Attention);
+        DecodeKernel(shape.Model.Attention).Reserve(shape.MaxSeqs, shape.Model.Attention);
         _flash.Prepare(shape.Model.Attention);
     }
 
@@ -25,7 +29,7 @@ internal sealed class HalfAttentionKernels(CudaGpuDevice device, RotaryKernel ro
     {
         if (batch.NumTokens == batch.NumSeqs)
         {
-            _decode.Launch(shape, qkv, table, cache, batch, output);
+            DecodeKernel(shape).Launch(shape, qkv, table, cache, batch, output);
         }
         else
         {
@@ -38,5 +42,11 @@ internal sealed class HalfAttentionKernels(CudaGpuDevice device, RotaryKernel ro
     public void Attend(AttentionShape shape, GpuBuffer qkv, KvCacheLayer cache, BatchMetadata batch, GpuBuffer output) => _flash.Launch(shape, qkv, cache, batch, output);
 
     /// <inheritdoc/>
-    public void Dispose() => _decode.Dispose();
+    public void Dispose()
+    {
+        _manyHeads.Dispose();
+        _fewHeads.Dispose();
+    }
+
+    private IDecodeAttention DecodeKernel(AttentionShape shape) => WarpAttentionKernel.Supports(shape) ? _fewHeads : _manyHeads;
 }

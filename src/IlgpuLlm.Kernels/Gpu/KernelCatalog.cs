@@ -18,6 +18,7 @@ internal static class KernelCatalog
         .. AttentionKernel.Variants,
         .. FlashAttentionKernel.Variants,
         .. DecodeAttentionKernel.Variants,
+        .. WarpAttentionKernel.Variants,
         .. SiluMulKernel.Variants,
         .. SampleKernel.Variants,
         .. FillRandomKernel.Variants,

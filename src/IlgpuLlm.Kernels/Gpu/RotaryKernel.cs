@@ -30,10 +30,7 @@ internal sealed class RotaryKernel(GpuDevice device)
     public void Launch(AttentionShape shape, GpuBuffer qkv, RotaryTable rotary, KvCacheLayer cache, BatchMetadata batch)
     {
         GpuDevice.CheckAttention(shape, qkv, cache, batch);
-        if (rotary.HeadDim != shape.HeadDim)
-            throw new ArgumentException($"a rotary table for heads of {rotary.HeadDim} elements, not {shape.HeadDim}", nameof(rotary));
-        ShapeChecks.Buffer(batch.RotaryRows, ElementType.I32, batch.NumTokens, 1, nameof(batch.RotaryRows));
-        ShapeChecks.Buffer(batch.SlotMapping, ElementType.I32, batch.NumTokens, 1, nameof(batch.SlotMapping));
+        Check(shape, rotary, batch);
         if (batch.NumTokens == 0)
             return;
         var table = device.Own(rotary.Values).View<float>();
@@ -48,6 +45,15 @@ internal sealed class RotaryKernel(GpuDevice device)
             _mixed(device.Stream, config, qkv.View<float>(), table, rows, slots, keys.View<ushort>(), values.View<ushort>(), layout);
         else
             _half(device.Stream, config, qkv.View<ushort>(), table, rows, slots, keys.View<ushort>(), values.View<ushort>(), layout);
+    }
+
+    /// <summary>What an operation that rotates checks of the table and of the batch.</summary>
+    public static void Check(AttentionShape shape, RotaryTable rotary, BatchMetadata batch)
+    {
+        if (rotary.HeadDim != shape.HeadDim)
+            throw new ArgumentException($"a rotary table for heads of {rotary.HeadDim} elements, not {shape.HeadDim}", nameof(rotary));
+        ShapeChecks.Buffer(batch.RotaryRows, ElementType.I32, batch.NumTokens, 1, nameof(batch.RotaryRows));
+        ShapeChecks.Buffer(batch.SlotMapping, ElementType.I32, batch.NumTokens, 1, nameof(batch.SlotMapping));
     }
 
     internal static class Kernel<TActivation, TA, TElement, T>

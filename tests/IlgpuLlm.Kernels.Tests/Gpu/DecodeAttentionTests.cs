@@ -4,7 +4,7 @@ using IlgpuLlm.Kernels.Tests.Reference;
 namespace IlgpuLlm.Kernels.Tests.Gpu;
 
 /// <summary>
-/// DecodeAttention against the double-precision reference, which sees the same halves. On CUDA; where there is none, small cases on ILGPU's CPU
+/// The decode kernels against the double-precision reference, which sees the same halves. On CUDA; where there is none, small cases on ILGPU's CPU
 /// accelerator, which runs the kernel's own code with its instructions emulated.
 /// </summary>
 [TestClass]
@@ -45,17 +45,22 @@ public sealed class DecodeAttentionTests
     {
         using GpuBackend backend = FlashAttentionTests.Cuda();
         AttentionShape shape = FlashAttentionTests.Shape(4, 2, headDim, window);
-        int[] lengths = [700, 5, 0, 129, 300, 1024];
-        float[] all = Run(backend, shape, 16, lengths).Actual;
-        TestTensors.AssertSameBits(all, Run(backend, shape, 16, lengths).Actual, "again");
-        TestTensors.AssertSameBits(all, Run(backend, shape, 1, lengths).Actual, "blocks of 1");
-        for (int s = 0; s < lengths.Length; s++)
-            TestTensors.AssertSameBits(all[(s * shape.QueryWidth)..((s + 1) * shape.QueryWidth)], Run(backend, shape, 16, lengths[s..(s + 1)], s).Actual, $"sequence {s} alone");
+        int[] lengths = [700, 5, 0, 129, 300, 1024], many = [.. lengths, .. Enumerable.Range(0, 600).Select(i => 1 + i % 7)];
+        foreach (bool fewHeads in new[] { false, true })
+        {
+            float[] all = Run(backend, shape, 16, lengths, fewHeads).Actual;
+            TestTensors.AssertSameBits(all, Run(backend, shape, 16, lengths, fewHeads).Actual, "again");
+            TestTensors.AssertSameBits(all, Run(backend, shape, 1, lengths, fewHeads).Actual, "blocks of 1");
+            TestTensors.AssertSameBits(all, Run(backend, shape, 16, many, fewHeads).Actual.AsSpan(0, all.Length), "in a large batch");
+            for (int s = 0; s < lengths.Length; s++)
+                TestTensors.AssertSameBits(all[(s * shape.QueryWidth)..((s + 1) * shape.QueryWidth)], Run(backend, shape, 16, lengths[s..(s + 1)], fewHeads, s).Actual, $"sequence {s} alone");
+        }
     }
 
     [TestMethod]
     [DataRow(1, 1, 64, 0, 150)]
     [DataRow(3, 1, 80, 21, 45)]
+    [DataRow(5, 5, 128, 0, 70)]
     [DataRow(10, 1, 96, 0, 18)]
     public void Launch_Emulated_MatchesReference(int numHeads, int numKvHeads, int headDim, int window, int length)
     {
@@ -67,18 +72,25 @@ public sealed class DecodeAttentionTests
 
     private static void Check(GpuBackend backend, AttentionShape shape, int blockSize, int[] lengths)
     {
-        (float[] actual, double[] expected) = Run(backend, shape, blockSize, lengths);
+        Check(backend, shape, blockSize, lengths, fewHeads: false);
+        if (WarpAttentionKernel.Supports(shape))
+            Check(backend, shape, blockSize, lengths, fewHeads: true);
+    }
+
+    private static void Check(GpuBackend backend, AttentionShape shape, int blockSize, int[] lengths, bool fewHeads)
+    {
+        (float[] actual, double[] expected) = Run(backend, shape, blockSize, lengths, fewHeads);
         for (int s = 0; s < lengths.Length; s++)
         {
             // Weights and results are rounded to 11 bits.
             TestTensors.AssertClose(
                 expected.AsSpan(s * shape.QueryWidth, shape.QueryWidth), actual.AsSpan(s * shape.QueryWidth, shape.QueryWidth), 2e-3, 2e-3,
-                $"sequence {s} of {lengths[s]} tokens");
+                $"{(fewHeads ? "few" : "many")} heads: sequence {s} of {lengths[s]} tokens");
         }
     }
 
     /// <summary>Decodes the last token of sequences of these lengths; 0 is a row that only fills up a graph's batch.</summary>
-    private static (float[] Actual, double[] Expected) Run(GpuBackend backend, AttentionShape shape, int blockSize, int[] lengths, int firstSeed = 0)
+    private static (float[] Actual, double[] Expected) Run(GpuBackend backend, AttentionShape shape, int blockSize, int[] lengths, bool fewHeads, int firstSeed = 0)
     {
         int longest = Math.Max(lengths.Max(), 1);
         float[] angles = [.. TestTensors.Random(3, longest * shape.HeadDim / 2, 3)];
@@ -91,7 +103,8 @@ public sealed class DecodeAttentionTests
         HalfAttentionChunk[] chunks = [.. lengths.Select((n, s) => new HalfAttentionChunk(FlashAttentionTests.Rows(shape, firstSeed + s, Math.Max(n, 1)), n - 1, 1))];
         HalfAttentionChunk[] rotated = [.. chunks.Select(c => c with { Rows = RotateLast(shape, c, table) })];
 
-        using var kernel = new DecodeAttentionKernel(FlashAttentionTests.Device(backend));
+        GpuDevice device = FlashAttentionTests.Device(backend);
+        using IDecodeAttention kernel = fewHeads ? new WarpAttentionKernel(device) : new DecodeAttentionKernel(device);
         kernel.Reserve(lengths.Length, shape);
         using DeviceBuffer values = backend.Upload(table);
         using var batch = new HalfAttentionBatch(backend, shape, blockSize, chunks, newKeysInCache: false);

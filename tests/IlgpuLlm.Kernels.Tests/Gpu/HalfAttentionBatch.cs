@@ -90,7 +90,7 @@ internal sealed class HalfAttentionBatch : IDisposable
     }
 
     /// <summary>Runs DecodeAttention, whose workspace was reserved: [numTokens, queryWidth].</summary>
-    public float[] Decode(DecodeAttentionKernel kernel, RotaryTable table)
+    public float[] Decode(IDecodeAttention kernel, RotaryTable table)
     {
         Poison();
         kernel.Launch(_shape, _qkv, table, Cache, _batch, _output);

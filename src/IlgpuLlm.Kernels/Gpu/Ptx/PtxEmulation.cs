@@ -39,6 +39,8 @@ internal static unsafe class PtxEmulation
 
     public static float LoadFloat(long global) => *(float*)global;
 
+    public static Float4 LoadFloat4(long global) => *(Float4*)global;
+
     public static UInt4 LoadMatrices4(uint shared, bool isTransposed)
     {
         Addresses[Group.IdxX] = shared;

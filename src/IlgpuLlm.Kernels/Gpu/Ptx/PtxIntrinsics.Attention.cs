@@ -44,4 +44,12 @@ internal static partial class PtxIntrinsics
     /// <summary>The upper halves of two words: a's, then b's.</summary>
     [IntrinsicImplementation, Ptx("prmt.b32 $0, %0, %1, 0x7632;")]
     public static uint HighHalves(uint a, uint b) => (a >> 16) | (b & 0xFFFF0000);
+
+    /// <summary>Four floats that another multiprocessor wrote during this kernel: past the first-level cache, which may hold older ones.</summary>
+    [IntrinsicImplementation, Ptx("ld.global.cg.v4.f32 {$0,$1,$2,$3}, [%0];")]
+    public static Float4 LoadFromOthers4(long global) => PtxEmulation.LoadFloat4(global);
+
+    /// <summary>a * b + c, rounded once.</summary>
+    [IntrinsicImplementation, Ptx("fma.rn.f32 $0, %0, %1, %2;")]
+    public static float MultiplyAdd(float a, float b, float c) => MathF.FusedMultiplyAdd(a, b, c);
 }

@@ -1,0 +1,445 @@
+using ILGPU;
+using IlgpuLlm.Kernels.Gpu.Ptx;
+
+namespace IlgpuLlm.Kernels.Gpu;
+
+/// <summary>What a decode step's attention reads and where it goes; all activations and the cache are halves.</summary>
+internal struct WarpAttentionArguments
+{
+    /// <summary>[numSeqs, qkvWidth], not rotated.</summary>
+    public ArrayView<ushort> Qkv;
+
+    /// <summary>[numSeqs, queryWidth].</summary>
+    public ArrayView<ushort> Output;
+    public ArrayView<ushort> Keys;
+    public ArrayView<ushort> Values;
+    public long KeysAddress;
+    public long ValuesAddress;
+
+    /// <summary>The rotary table.</summary>
+    public ArrayView<float> Table;
+    public ArrayView<int> TableRows;
+    public ArrayView<int> Positions;
+    public ArrayView<int> Slots;
+    public ArrayView<int> BlockTables;
+
+    /// <summary>What warps that share a head leave for the last of them: [numSeqs, numHeads, MaxChunks, headDim + 4].</summary>
+    public ArrayView<float> Partials;
+    public long PartialsAddress;
+
+    /// <summary>How many of them have come: [numSeqs, numHeads]; zero between launches.</summary>
+    public ArrayView<int> Arrivals;
+    public int BlockShift;
+    public HeadLayout Layout;
+}
+
+/// <summary>A lane's elements of a row of a head: chunks <c>part</c> and <c>part + 8</c> of eight halves; what lies beyond the head is zero.</summary>
+internal struct HeadRow
+{
+    public UInt4 Low, High;
+}
+
+/// <summary>The same, widened.</summary>
+internal struct HeadFloats
+{
+    public Float8 Low, High;
+}
+
+/// <summary>
+/// A decode step's attention with few query heads on a key-value head: rotary embedding, cache write and attention of one new token a sequence. A warp has
+/// a head of a sequence: its lanes take four positions at a time, eight lanes a position, so that it needs neither shared memory nor barriers, and a
+/// multiprocessor keeps a dozen warps' requests under way. A sequence is divided into up to <see cref="MaxChunks"/> chunks by its length alone; sums are
+/// added up over the lanes at the end of a chunk and merged chunk by chunk in order: by the warp itself if it has all of them, else by the last warp to
+/// come. So a result depends neither on the batch nor on the number of warps that share a head.
+/// </summary>
+internal static class WarpAttentionBody
+{
+    /// <summary>The most chunks of a sequence.</summary>
+    public const int MaxChunks = 16;
+
+    /// <summary>Heads of a group: warps that have nothing to do with each other.</summary>
+    public const int HeadsInGroup = 4;
+
+    /// <summary>Lanes of a group.</summary>
+    public const int GroupSize = 32 * HeadsInGroup;
+
+    /// <summary>Floats of a partial result beside the sums: the largest score, the total weight, and two to keep the alignment.</summary>
+    public const int PartialExtra = 4;
+
+    private const int StepSize = 16; // positions that a warp takes at a time
+    private const int SmallestChunk = 32;
+    private const int MaxHeadDim = 128;
+    private const int Parts = 8, Width = 8; // lanes of a position, halves of a chunk
+    private const float NoScore = -1e30f; // finite: no NaN where nothing was seen
+
+    internal static void Body(WarpAttentionArguments arguments)
+    {
+        HeadLayout layout = arguments.Layout;
+        int head = Grid.IdxX * HeadsInGroup + Group.IdxX / 32, seq = Grid.IdxY, numSplits = Grid.DimZ;
+        if (head >= layout.NumHeads)
+            return;
+        int part = Group.IdxX % Parts, sub = Group.IdxX / Parts % 4;
+        int position = arguments.Positions[seq];
+        int first = layout.SlidingWindow > 0 ? IntrinsicMath.Max(0, position + 1 - layout.SlidingWindow) : 0;
+        int begin = first & -StepSize, length = IntrinsicMath.Max(1, position + 1 - begin);
+        int chunkSize = ChunkSize(length), numChunks = (length + chunkSize - 1) / chunkSize, chunk = Grid.IdxZ;
+        if (chunk >= numChunks)
+            return;
+        int kvHead = head / (layout.NumHeads / layout.NumKvHeads);
+        var place = new Place
+        {
+            Blocks = (long)seq * layout.MaxBlocksPerSeq,
+            KvHead = kvHead,
+            First = first,
+            Position = position,
+            Offset = part * (Width * 2),
+            HasLow = part * Width < layout.HeadDim ? 1 : 0,
+            HasHigh = (part + Parts) * Width < layout.HeadDim ? 1 : 0,
+        };
+        int step = begin + chunk * chunkSize;
+
+        // Before the kernel in front of this one has ended: older keys and values are there since earlier steps.
+        var keys = Load(arguments.KeysAddress, arguments, place, step + sub);
+        var values = Load(arguments.ValuesAddress, arguments, place, step + sub);
+        PtxIntrinsics.LaunchDependents();
+        PtxIntrinsics.WaitForDependencies();
+        long output = ((long)seq * layout.NumHeads + head) * layout.HeadDim;
+        if (position < 0)
+        {
+            // A row that only fills up a graph's batch.
+            if (sub == 0)
+                StoreRow(arguments.Output, output, part, place, default);
+            return;
+        }
+
+        const float Log2E = 1.44269504f; // scores are powers of two
+        long row = (long)seq * (layout.NumHeads + 2 * layout.NumKvHeads) * layout.HeadDim, angles = (long)arguments.TableRows[seq] * layout.HeadDim;
+        HeadRow rotated = Rotate(arguments, row + (long)head * layout.HeadDim, angles, part, place);
+        float scale = layout.Scale * Log2E;
+        HeadFloats query = new() { Low = Chunks.Scale(Chunks.WidenHalves(rotated.Low), scale), High = Chunks.Scale(Chunks.WidenHalves(rotated.High), scale) };
+        bool isAlone = numSplits == 1 || numChunks == 1;
+        // The chunks so far, of which eight lanes have a row: in shared memory, where they take no registers meanwhile.
+        var soFar = SharedMemory.Allocate<Float4>(HeadsInGroup * MaxHeadDim / 4).Cast<float>().SubView(Group.IdxX / 32 * MaxHeadDim, MaxHeadDim);
+        if (sub == 0)
+            StoreFloats(soFar, part, default);
+        HeadFloats sums = default;
+        float soFarLargest = NoScore, soFarTotal = 0f, largest = NoScore, total = 0f;
+        int chunkEnd = IntrinsicMath.Min(step + chunkSize, position + 1);
+        while (chunk < numChunks)
+        {
+            int at = step + sub;
+            if (step + StepSize > position)
+            {
+                // The newest position is not in the cache yet.
+                long key = row + (long)(layout.NumHeads + kvHead) * layout.HeadDim;
+                HeadRow newKey = Rotate(arguments, key, angles, part, place);
+                HeadRow newValue = LoadActivation(arguments.Qkv, key + (long)layout.NumKvHeads * layout.HeadDim, part, place);
+                if (sub == 0 && head % (layout.NumHeads / layout.NumKvHeads) == 0)
+                {
+                    long to = layout.CacheRow(arguments.Slots[seq], kvHead);
+                    StoreRow(arguments.Keys, to, part, place, newKey);
+                    StoreRow(arguments.Values, to, part, place, newValue);
+                }
+                keys = Replace(keys, newKey, at, position);
+                values = Replace(values, newValue, at, position);
+            }
+            Float4 scores = new()
+            {
+                X = Score(keys.A, query, place, at),
+                Y = Score(keys.B, query, place, at + 4),
+                Z = Score(keys.C, query, place, at + 8),
+                W = Score(keys.D, query, place, at + 12),
+            };
+            float before = largest;
+            largest = IntrinsicMath.Max(largest, LargestOfWarp(scores));
+            float rescale = PtxIntrinsics.Exp2(before - largest);
+            Float4 weights = new()
+            {
+                X = PtxIntrinsics.Exp2(scores.X - largest),
+                Y = PtxIntrinsics.Exp2(scores.Y - largest),
+                Z = PtxIntrinsics.Exp2(scores.Z - largest),
+                W = PtxIntrinsics.Exp2(scores.W - largest),
+            };
+            total = total * rescale + (weights.X + weights.Y + (weights.Z + weights.W));
+            sums = new() { Low = Chunks.Scale(sums.Low, rescale), High = Chunks.Scale(sums.High, rescale) };
+            sums = Add(sums, values.A, weights.X);
+            sums = Add(sums, values.B, weights.Y);
+            sums = Add(sums, values.C, weights.Z);
+            sums = Add(sums, values.D, weights.W);
+
+            step += StepSize;
+            bool isChunkEnd = step >= chunkEnd;
+            int done = chunk;
+            if (isChunkEnd)
+            {
+                chunk += numSplits;
+                step = begin + chunk * chunkSize;
+                chunkEnd = IntrinsicMath.Min(step + chunkSize, position + 1);
+            }
+            // Nothing of it is read beyond the last chunk: all of that lies behind the newest position.
+            keys = Load(arguments.KeysAddress, arguments, place, step + sub);
+            values = Load(arguments.ValuesAddress, arguments, place, step + sub);
+            if (isChunkEnd)
+            {
+                sums = new() { Low = SumOfGroups(sums.Low), High = SumOfGroups(sums.High) };
+                total = SumOfGroups(total);
+                if (isAlone)
+                {
+                    float both = IntrinsicMath.Max(soFarLargest, largest);
+                    float oldScale = PtxIntrinsics.Exp2(soFarLargest - both), newScale = PtxIntrinsics.Exp2(largest - both);
+                    if (sub == 0)
+                        MergeInto(soFar, part, oldScale, sums, newScale);
+                    soFarTotal = PtxIntrinsics.MultiplyAdd(soFarTotal, oldScale, PtxIntrinsics.MultiplyAdd(total, newScale, 0f));
+                    soFarLargest = both;
+                }
+                else if (sub == 0)
+                {
+                    StorePartial(arguments, PartialOf(layout, seq, head, done), part, place, sums, largest, total);
+                }
+                sums = default;
+                largest = NoScore;
+                total = 0f;
+            }
+        }
+        if (!isAlone)
+        {
+            if (!IsLast(arguments, seq * layout.NumHeads + head, IntrinsicMath.Min(numSplits, numChunks)))
+                return;
+            for (int c = 0; c < numChunks; c++)
+            {
+                long from = arguments.PartialsAddress + PartialOf(layout, seq, head, c) * sizeof(float);
+                Float4 end = PtxIntrinsics.LoadFromOthers4(from + layout.HeadDim * sizeof(float));
+                HeadFloats chunkSums = new()
+                {
+                    Low = place.HasLow != 0 ? LoadPartial(from + part * (Width * sizeof(float))) : default,
+                    High = place.HasHigh != 0 ? LoadPartial(from + (part + Parts) * (Width * sizeof(float))) : default,
+                };
+                float both = IntrinsicMath.Max(soFarLargest, end.X);
+                float oldScale = PtxIntrinsics.Exp2(soFarLargest - both), newScale = PtxIntrinsics.Exp2(end.X - both);
+                if (sub == 0)
+                    MergeInto(soFar, part, oldScale, chunkSums, newScale);
+                soFarTotal = PtxIntrinsics.MultiplyAdd(soFarTotal, oldScale, PtxIntrinsics.MultiplyAdd(end.Y, newScale, 0f));
+                soFarLargest = both;
+            }
+        }
+        if (sub == 0)
+        {
+            float inverse = 1f / soFarTotal;
+            HeadFloats result = LoadFloats(soFar, part);
+            StoreRow(arguments.Output, output, part, place, new() { Low = Pack(Chunks.Scale(result.Low, inverse)), High = Pack(Chunks.Scale(result.High, inverse)) });
+        }
+    }
+
+    /// <summary>About sixteen chunks, whole steps each: a function of the number of visible positions.</summary>
+    private static int ChunkSize(int length)
+    {
+        int size = SmallestChunk;
+        while (size * MaxChunks < length)
+            size *= 2;
+        return size;
+    }
+
+    /// <summary>This lane's parts of four positions, four apart; zeros for those that are not seen.</summary>
+    private static Four<HeadRow> Load(long cache, WarpAttentionArguments arguments, Place place, int at) => new()
+    {
+        A = LoadOne(cache, arguments, place, at),
+        B = LoadOne(cache, arguments, place, at + 4),
+        C = LoadOne(cache, arguments, place, at + 8),
+        D = LoadOne(cache, arguments, place, at + 12),
+    };
+
+    private static HeadRow LoadOne(long cache, WarpAttentionArguments arguments, Place place, int at)
+    {
+        // No branch: the compiler then keeps all requests of a step together. An entry of the block table is read in any case.
+        int near = IntrinsicMath.Max(0, IntrinsicMath.Min(at, place.Position));
+        int block = arguments.BlockTables[place.Blocks + (near >> arguments.BlockShift)];
+        int offset = near & ((1 << arguments.BlockShift) - 1);
+        long address = cache + (((((long)block * arguments.Layout.NumKvHeads + place.KvHead) << arguments.BlockShift) + offset) * arguments.Layout.HeadDim * 2 + place.Offset);
+        int isSeen = at >= place.First && at <= place.Position ? 1 : 0;
+        return new()
+        {
+            Low = PtxIntrinsics.LoadOnce16OrZero(address, isSeen & place.HasLow),
+            High = PtxIntrinsics.LoadOnce16OrZero(address + Parts * Width * 2, isSeen & place.HasHigh),
+        };
+    }
+
+    private static Four<HeadRow> Replace(Four<HeadRow> rows, HeadRow newest, int at, int position) => new()
+    {
+        A = at == position ? newest : rows.A,
+        B = at + 4 == position ? newest : rows.B,
+        C = at + 8 == position ? newest : rows.C,
+        D = at + 12 == position ? newest : rows.D,
+    };
+
+    private static float Score(HeadRow key, HeadFloats query, Place place, int at)
+    {
+        float score = Chunks.Dot(Chunks.WidenHalves(key.High), query.High, Chunks.Dot(Chunks.WidenHalves(key.Low), query.Low, 0f));
+        score += Warp.ShuffleXor(score, 1);
+        score += Warp.ShuffleXor(score, 2);
+        score += Warp.ShuffleXor(score, 4);
+        return at >= place.First && at <= place.Position ? score : float.NegativeInfinity;
+    }
+
+    private static float LargestOfWarp(Float4 scores)
+    {
+        float largest = IntrinsicMath.Max(IntrinsicMath.Max(scores.X, scores.Y), IntrinsicMath.Max(scores.Z, scores.W));
+        largest = IntrinsicMath.Max(largest, Warp.ShuffleXor(largest, 8));
+        return IntrinsicMath.Max(largest, Warp.ShuffleXor(largest, 16));
+    }
+
+    private static HeadFloats Add(HeadFloats sums, HeadRow value, float weight) =>
+        new() { Low = Chunks.AddScaled(Chunks.WidenHalves(value.Low), weight, sums.Low), High = Chunks.AddScaled(Chunks.WidenHalves(value.High), weight, sums.High) };
+
+    /// <summary>Over the four groups of lanes that have different positions.</summary>
+    private static float SumOfGroups(float value)
+    {
+        value += Warp.ShuffleXor(value, 8);
+        return value + Warp.ShuffleXor(value, 16);
+    }
+
+    private static Float4 SumOfGroups(Float4 values) =>
+        new() { X = SumOfGroups(values.X), Y = SumOfGroups(values.Y), Z = SumOfGroups(values.Z), W = SumOfGroups(values.W) };
+
+    private static Float8 SumOfGroups(Float8 values) => new() { Low = SumOfGroups(values.Low), High = SumOfGroups(values.High) };
+
+    private static void MergeInto(ArrayView<float> soFar, int part, float oldScale, HeadFloats sums, float newScale)
+    {
+        HeadFloats old = LoadFloats(soFar, part);
+        StoreFloats(soFar, part, new() { Low = Merge(old.Low, oldScale, sums.Low, newScale), High = Merge(old.High, oldScale, sums.High, newScale) });
+    }
+
+    private static HeadFloats LoadFloats(ArrayView<float> row, int part) => new()
+    {
+        Low = new() { Low = Chunks.LoadVector(row, part * Width), High = Chunks.LoadVector(row, part * Width + 4) },
+        High = new() { Low = Chunks.LoadVector(row, (part + Parts) * Width), High = Chunks.LoadVector(row, (part + Parts) * Width + 4) },
+    };
+
+    private static void StoreFloats(ArrayView<float> row, int part, HeadFloats values)
+    {
+        StoreFloats(row, (long)part * Width, values.Low);
+        StoreFloats(row, (long)(part + Parts) * Width, values.High);
+    }
+
+    /// <summary>old * oldScale + sums * newScale, in fused steps, so that it rounds alike wherever it stands.</summary>
+    private static Float8 Merge(Float8 old, float oldScale, Float8 sums, float newScale) =>
+        new() { Low = Merge(old.Low, oldScale, sums.Low, newScale), High = Merge(old.High, oldScale, sums.High, newScale) };
+
+    private static Float4 Merge(Float4 old, float oldScale, Float4 sums, float newScale) => new()
+    {
+        X = PtxIntrinsics.MultiplyAdd(old.X, oldScale, PtxIntrinsics.MultiplyAdd(sums.X, newScale, 0f)),
+        Y = PtxIntrinsics.MultiplyAdd(old.Y, oldScale, PtxIntrinsics.MultiplyAdd(sums.Y, newScale, 0f)),
+        Z = PtxIntrinsics.MultiplyAdd(old.Z, oldScale, PtxIntrinsics.MultiplyAdd(sums.Z, newScale, 0f)),
+        W = PtxIntrinsics.MultiplyAdd(old.W, oldScale, PtxIntrinsics.MultiplyAdd(sums.W, newScale, 0f)),
+    };
+
+    /// <summary>A head of a row of qkv, rotated and rounded, as the cache has it.</summary>
+    private static HeadRow Rotate(WarpAttentionArguments arguments, long head, long angles, int part, Place place) => new()
+    {
+        Low = place.HasLow != 0 ? RotateChunk(arguments, head, angles, part) : default,
+        High = place.HasHigh != 0 ? RotateChunk(arguments, head, angles, part + Parts) : default,
+    };
+
+    private static UInt4 RotateChunk(WarpAttentionArguments arguments, long head, long angles, int chunk)
+    {
+        int half = arguments.Layout.HeadDim / 2, element = chunk * Width;
+        bool isFirst = element < half;
+        Float8 own = Chunks.WidenHalves(F16Vector.Load(arguments.Qkv, head + element));
+        Float8 partner = Chunks.WidenHalves(F16Vector.Load(arguments.Qkv, head + (isFirst ? element + half : element - half)));
+        long angle = angles + (isFirst ? element : element - half);
+        Float8 cos = new() { Low = Chunks.LoadVector(arguments.Table, angle), High = Chunks.LoadVector(arguments.Table, angle + 4) };
+        Float8 sin = new() { Low = Chunks.LoadVector(arguments.Table, angle + half), High = Chunks.LoadVector(arguments.Table, angle + half + 4) };
+        float sign = isFirst ? -1f : 1f;
+        return Pack(new() { Low = Turn(own.Low, partner.Low, cos.Low, sin.Low, sign), High = Turn(own.High, partner.High, cos.High, sin.High, sign) });
+    }
+
+    private static Float4 Turn(Float4 own, Float4 partner, Float4 cos, Float4 sin, float sign) => new()
+    {
+        X = own.X * cos.X + partner.X * sin.X * sign,
+        Y = own.Y * cos.Y + partner.Y * sin.Y * sign,
+        Z = own.Z * cos.Z + partner.Z * sin.Z * sign,
+        W = own.W * cos.W + partner.W * sin.W * sign,
+    };
+
+    private static UInt4 Pack(Float8 values) => new()
+    {
+        X = PtxIntrinsics.PackHalves(values.Low.X, values.Low.Y),
+        Y = PtxIntrinsics.PackHalves(values.Low.Z, values.Low.W),
+        Z = PtxIntrinsics.PackHalves(values.High.X, values.High.Y),
+        W = PtxIntrinsics.PackHalves(values.High.Z, values.High.W),
+    };
+
+    private static HeadRow LoadActivation(ArrayView<ushort> source, long row, int part, Place place) => new()
+    {
+        Low = place.HasLow != 0 ? F16Vector.Load(source, row + part * Width) : default,
+        High = place.HasHigh != 0 ? F16Vector.Load(source, row + (part + Parts) * Width) : default,
+    };
+
+    private static void StoreRow(ArrayView<ushort> target, long row, int part, Place place, HeadRow values)
+    {
+        if (place.HasLow != 0)
+            F16Vector.Store(target, row + part * Width, values.Low);
+        if (place.HasHigh != 0)
+            F16Vector.Store(target, row + (part + Parts) * Width, values.High);
+    }
+
+    private static long PartialOf(HeadLayout layout, int seq, int head, int chunk) =>
+        (((long)seq * layout.NumHeads + head) * MaxChunks + chunk) * (layout.HeadDim + PartialExtra);
+
+    private static void StorePartial(WarpAttentionArguments arguments, long to, int part, Place place, HeadFloats sums, float largest, float total)
+    {
+        if (place.HasLow != 0)
+            StoreFloats(arguments.Partials, to + part * Width, sums.Low);
+        if (place.HasHigh != 0)
+            StoreFloats(arguments.Partials, to + (part + Parts) * Width, sums.High);
+        if (part == 0)
+            F32Element.Store4(arguments.Partials, to + arguments.Layout.HeadDim, new() { X = largest, Y = total });
+    }
+
+    private static void StoreFloats(ArrayView<float> target, long at, Float8 values)
+    {
+        F32Element.Store4(target, at, values.Low);
+        F32Element.Store4(target, at + 4, values.High);
+    }
+
+    private static Float8 LoadPartial(long address) =>
+        new() { Low = PtxIntrinsics.LoadFromOthers4(address), High = PtxIntrinsics.LoadFromOthers4(address + 4 * sizeof(float)) };
+
+    /// <summary>Whether all warps that share a head have left their chunks; for every lane. Sets the count back for the next launch.</summary>
+    private static bool IsLast(WarpAttentionArguments arguments, int index, int numWarps)
+    {
+        MemoryFence.DeviceLevel();
+        Warp.Barrier();
+        int before = 0;
+        if (Group.IdxX % 32 == 0)
+        {
+            before = Atomic.Add(ref arguments.Arrivals[index], 1);
+            if (before == numWarps - 1)
+                arguments.Arrivals[index] = 0;
+        }
+        MemoryFence.DeviceLevel();
+        return Warp.Shuffle(before, 0) == numWarps - 1;
+    }
+
+    /// <summary>What of a sequence a lane reads.</summary>
+    private struct Place
+    {
+        /// <summary>Where the sequence's block table begins.</summary>
+        public long Blocks;
+        public int KvHead;
+
+        /// <summary>The first visible position.</summary>
+        public int First;
+
+        /// <summary>The newest position.</summary>
+        public int Position;
+
+        /// <summary>Bytes from a row's beginning to this lane's chunk.</summary>
+        public int Offset;
+
+        /// <summary>1 if the head has this lane's first chunk.</summary>
+        public int HasLow;
+
+        /// <summary>1 if the head has this lane's second chunk.</summary>
+        public int HasHigh;
+    }
+}
