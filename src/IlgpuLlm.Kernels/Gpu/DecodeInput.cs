@@ -69,7 +69,7 @@ internal static class DecodeInput
     }
 
     /// <summary>Eight pairs: (a cos - b sin, b cos + a sin).</summary>
-    private static Two<UInt4> Rotate(UInt4 a, UInt4 b, Float4 cosLow, Float4 cosHigh, Float4 sinLow, Float4 sinHigh)
+    public static Two<UInt4> Rotate(UInt4 a, UInt4 b, Float4 cosLow, Float4 cosHigh, Float4 sinLow, Float4 sinHigh)
     {
         Float8 x = Chunks.WidenHalves(a), y = Chunks.WidenHalves(b);
         Two<UInt2> low = Rotate(x.Low, y.Low, cosLow, sinLow), high = Rotate(x.High, y.High, cosHigh, sinHigh);

@@ -18,6 +18,7 @@ internal sealed class RotaryKernel(GpuDevice device)
     private readonly Launcher<float, float> _float = device.Load<Launcher<float, float>>(F32);
     private readonly Launcher<float, ushort> _mixed = device.Load<Launcher<float, ushort>>(Mixed);
     private readonly Launcher<ushort, ushort> _half = device.Load<Launcher<ushort, ushort>>(F16);
+    private readonly ChunkLauncher _chunks = device.Load<ChunkLauncher>(RotaryChunksBody.Kernel);
 
     private delegate void Launcher<TA, T>(
         AcceleratorStream stream, KernelConfig config, ArrayView<TA> qkv, ArrayView<float> table, ArrayView<int> tableRows, ArrayView<int> slots,
@@ -25,7 +26,14 @@ internal sealed class RotaryKernel(GpuDevice device)
         where TA : unmanaged
         where T : unmanaged;
 
-    public static IReadOnlyList<GpuKernel> Variants => [F32, Mixed, F16];
+    private delegate void ChunkLauncher(
+        AcceleratorStream stream, KernelConfig config, ArrayView<UInt4> qkv, ArrayView<Float4> table, ArrayView<int> tableRows, ArrayView<int> slots,
+        ArrayView<UInt4> keys, ArrayView<UInt4> values, HeadLayout layout);
+
+    public static IReadOnlyList<GpuKernel> Variants => [F32, Mixed, F16, RotaryChunksBody.Kernel];
+
+    /// <summary>Whether halves go through <see cref="RotaryChunksBody"/> where they can; otherwise never, for comparisons.</summary>
+    internal bool UsesChunks { get; set; } = true;
 
     public void Launch(AttentionShape shape, GpuBuffer qkv, RotaryTable rotary, KvCacheLayer cache, BatchMetadata batch)
     {
@@ -43,6 +51,10 @@ internal sealed class RotaryKernel(GpuDevice device)
             _float(device.Stream, config, qkv.View<float>(), table, rows, slots, keys.View<float>(), values.View<float>(), layout);
         else if (qkv.Type == ElementType.F32)
             _mixed(device.Stream, config, qkv.View<float>(), table, rows, slots, keys.View<ushort>(), values.View<ushort>(), layout);
+        else if (UsesChunks && RotaryChunksBody.Supports(shape.HeadDim, qkv.Address, device.Own(rotary.Values).Address, keys.Address, values.Address))
+            _chunks(
+                device.Stream, RotaryChunksBody.Config(device, shape, batch.NumTokens), qkv.View<UInt4>(), table.Cast<Float4>(), rows, slots, keys.View<UInt4>(),
+                values.View<UInt4>(), layout);
         else
             _half(device.Stream, config, qkv.View<ushort>(), table, rows, slots, keys.View<ushort>(), values.View<ushort>(), layout);
     }
