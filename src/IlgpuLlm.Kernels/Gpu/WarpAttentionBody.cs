@@ -33,7 +33,7 @@ internal struct WarpAttentionArguments
     public HeadLayout Layout;
 }
 
-/// <summary>A lane's elements of a row of a head: chunks <c>part</c> and <c>part + 8</c> of eight halves; what lies beyond the head is zero.</summary>
+/// <summary>A lane's elements of a row of a head of 64 to 128: chunks <c>part</c> and <c>part + 8</c> of eight halves; what lies beyond the head is zero.</summary>
 internal struct HeadRow
 {
     public UInt4 Low, High;
@@ -67,7 +67,7 @@ internal static class WarpAttentionBody
     public const int PartialExtra = 4;
 
     private const int StepSize = 16; // positions that a warp takes at a time
-    private const int SmallestChunk = 32;
+    private const int SmallestChunk = StepSize;
     private const int MaxHeadDim = 128;
     private const int Parts = 8, Width = 8; // lanes of a position, halves of a chunk
     private const float NoScore = -1e30f; // finite: no NaN where nothing was seen
@@ -88,12 +88,11 @@ internal static class WarpAttentionBody
         int kvHead = head / (layout.NumHeads / layout.NumKvHeads);
         var place = new Place
         {
-            Blocks = (long)seq * layout.MaxBlocksPerSeq,
+            Blocks = seq * layout.MaxBlocksPerSeq,
             KvHead = kvHead,
             First = first,
             Position = position,
             Offset = part * (Width * 2),
-            HasLow = part * Width < layout.HeadDim ? 1 : 0,
             HasHigh = (part + Parts) * Width < layout.HeadDim ? 1 : 0,
         };
         int step = begin + chunk * chunkSize;
@@ -101,27 +100,49 @@ internal static class WarpAttentionBody
         // Before the kernel in front of this one has ended: older keys and values are there since earlier steps.
         var keys = Load(arguments.KeysAddress, arguments, place, step + sub);
         var values = Load(arguments.ValuesAddress, arguments, place, step + sub);
+        var angles = LoadAngles(arguments, (long)arguments.TableRows[seq] * layout.HeadDim, part, place);
         PtxIntrinsics.LaunchDependents();
         PtxIntrinsics.WaitForDependencies();
-        long output = ((long)seq * layout.NumHeads + head) * layout.HeadDim;
         if (position < 0)
         {
             // A row that only fills up a graph's batch.
             if (sub == 0)
-                StoreRow(arguments.Output, output, part, place, default);
+                StoreRow(arguments.Output, OutputOf(layout, seq, head), part, place, default);
             return;
         }
 
         const float Log2E = 1.44269504f; // scores are powers of two
-        long row = (long)seq * (layout.NumHeads + 2 * layout.NumKvHeads) * layout.HeadDim, angles = (long)arguments.TableRows[seq] * layout.HeadDim;
+        long row = (long)seq * (layout.NumHeads + 2 * layout.NumKvHeads) * layout.HeadDim;
+        // What waits for its turn lies in shared memory, where it takes no registers: the newest key and value, and the chunks so far.
+        var newest = SharedMemory.Allocate<UInt4>(HeadsInGroup * 4 * Parts).SubView(Group.IdxX / 32 * 4 * Parts, 4 * Parts);
+        if ((numChunks - 1 - chunk) % numSplits == 0)
+        {
+            // This warp comes to the newest position, which is not in the cache yet.
+            long key = row + (long)(layout.NumHeads + kvHead) * layout.HeadDim;
+            HeadRow newKey = Rotate(arguments, key, angles, part, place);
+            HeadRow newValue = LoadActivation(arguments.Qkv, key + (long)layout.NumKvHeads * layout.HeadDim, part, place);
+            if (sub == 0)
+            {
+                newest[part] = newKey.Low;
+                newest[part + Parts] = newKey.High;
+                newest[part + 2 * Parts] = newValue.Low;
+                newest[part + 3 * Parts] = newValue.High;
+            }
+            if (sub == 0 && head % (layout.NumHeads / layout.NumKvHeads) == 0)
+            {
+                long to = layout.CacheRow(arguments.Slots[seq], kvHead);
+                StoreRow(arguments.Keys, to, part, place, newKey);
+                StoreRow(arguments.Values, to, part, place, newValue);
+            }
+        }
         HeadRow rotated = Rotate(arguments, row + (long)head * layout.HeadDim, angles, part, place);
         float scale = layout.Scale * Log2E;
         HeadFloats query = new() { Low = Chunks.Scale(Chunks.WidenHalves(rotated.Low), scale), High = Chunks.Scale(Chunks.WidenHalves(rotated.High), scale) };
         bool isAlone = numSplits == 1 || numChunks == 1;
-        // The chunks so far, of which eight lanes have a row: in shared memory, where they take no registers meanwhile.
         var soFar = SharedMemory.Allocate<Float4>(HeadsInGroup * MaxHeadDim / 4).Cast<float>().SubView(Group.IdxX / 32 * MaxHeadDim, MaxHeadDim);
         if (sub == 0)
             StoreFloats(soFar, part, default);
+        Warp.Barrier();
         HeadFloats sums = default;
         float soFarLargest = NoScore, soFarTotal = 0f, largest = NoScore, total = 0f;
         int chunkEnd = IntrinsicMath.Min(step + chunkSize, position + 1);
@@ -130,18 +151,8 @@ internal static class WarpAttentionBody
             int at = step + sub;
             if (step + StepSize > position)
             {
-                // The newest position is not in the cache yet.
-                long key = row + (long)(layout.NumHeads + kvHead) * layout.HeadDim;
-                HeadRow newKey = Rotate(arguments, key, angles, part, place);
-                HeadRow newValue = LoadActivation(arguments.Qkv, key + (long)layout.NumKvHeads * layout.HeadDim, part, place);
-                if (sub == 0 && head % (layout.NumHeads / layout.NumKvHeads) == 0)
-                {
-                    long to = layout.CacheRow(arguments.Slots[seq], kvHead);
-                    StoreRow(arguments.Keys, to, part, place, newKey);
-                    StoreRow(arguments.Values, to, part, place, newValue);
-                }
-                keys = Replace(keys, newKey, at, position);
-                values = Replace(values, newValue, at, position);
+                keys = Replace(keys, new() { Low = newest[part], High = newest[part + Parts] }, at, position);
+                values = Replace(values, new() { Low = newest[part + 2 * Parts], High = newest[part + 3 * Parts] }, at, position);
             }
             Float4 scores = new()
             {
@@ -211,7 +222,7 @@ internal static class WarpAttentionBody
                 Float4 end = PtxIntrinsics.LoadFromOthers4(from + layout.HeadDim * sizeof(float));
                 HeadFloats chunkSums = new()
                 {
-                    Low = place.HasLow != 0 ? LoadPartial(from + part * (Width * sizeof(float))) : default,
+                    Low = LoadPartial(from + part * (Width * sizeof(float))),
                     High = place.HasHigh != 0 ? LoadPartial(from + (part + Parts) * (Width * sizeof(float))) : default,
                 };
                 float both = IntrinsicMath.Max(soFarLargest, end.X);
@@ -226,11 +237,11 @@ internal static class WarpAttentionBody
         {
             float inverse = 1f / soFarTotal;
             HeadFloats result = LoadFloats(soFar, part);
-            StoreRow(arguments.Output, output, part, place, new() { Low = Pack(Chunks.Scale(result.Low, inverse)), High = Pack(Chunks.Scale(result.High, inverse)) });
+            StoreRow(arguments.Output, OutputOf(layout, seq, head), part, place, new() { Low = Pack(Chunks.Scale(result.Low, inverse)), High = Pack(Chunks.Scale(result.High, inverse)) });
         }
     }
 
-    /// <summary>About sixteen chunks, whole steps each: a function of the number of visible positions.</summary>
+    /// <summary>Up to sixteen chunks, whole steps each: a function of the number of visible positions.</summary>
     private static int ChunkSize(int length)
     {
         int size = SmallestChunk;
@@ -258,7 +269,7 @@ internal static class WarpAttentionBody
         int isSeen = at >= place.First && at <= place.Position ? 1 : 0;
         return new()
         {
-            Low = PtxIntrinsics.LoadOnce16OrZero(address, isSeen & place.HasLow),
+            Low = PtxIntrinsics.LoadOnce16OrZero(address, isSeen),
             High = PtxIntrinsics.LoadOnce16OrZero(address + Parts * Width * 2, isSeen & place.HasHigh),
         };
     }
@@ -310,8 +321,8 @@ internal static class WarpAttentionBody
 
     private static HeadFloats LoadFloats(ArrayView<float> row, int part) => new()
     {
-        Low = new() { Low = Chunks.LoadVector(row, part * Width), High = Chunks.LoadVector(row, part * Width + 4) },
-        High = new() { Low = Chunks.LoadVector(row, (part + Parts) * Width), High = Chunks.LoadVector(row, (part + Parts) * Width + 4) },
+        Low = LoadFloats(row, (long)part * Width),
+        High = LoadFloats(row, (long)(part + Parts) * Width),
     };
 
     private static void StoreFloats(ArrayView<float> row, int part, HeadFloats values)
@@ -333,21 +344,33 @@ internal static class WarpAttentionBody
     };
 
     /// <summary>A head of a row of qkv, rotated and rounded, as the cache has it.</summary>
-    private static HeadRow Rotate(WarpAttentionArguments arguments, long head, long angles, int part, Place place) => new()
+    private static HeadRow Rotate(WarpAttentionArguments arguments, long head, Angles angles, int part, Place place) => new()
     {
-        Low = place.HasLow != 0 ? RotateChunk(arguments, head, angles, part) : default,
-        High = place.HasHigh != 0 ? RotateChunk(arguments, head, angles, part + Parts) : default,
+        Low = RotateChunk(arguments, head, angles.LowCos, angles.LowSin, part),
+        High = place.HasHigh != 0 ? RotateChunk(arguments, head, angles.HighCos, angles.HighSin, part + Parts) : default,
     };
 
-    private static UInt4 RotateChunk(WarpAttentionArguments arguments, long head, long angles, int chunk)
+    /// <summary>The cosines and sines of this lane's chunks.</summary>
+    private static Angles LoadAngles(WarpAttentionArguments arguments, long row, int part, Place place)
+    {
+        int half = arguments.Layout.HeadDim / 2, low = part * Width, high = (part + Parts) * Width;
+        Angles angles = new() { LowCos = LoadFloats(arguments.Table, row + low % half), LowSin = LoadFloats(arguments.Table, row + half + low % half) };
+        if (place.HasHigh != 0)
+        {
+            angles.HighCos = LoadFloats(arguments.Table, row + high % half);
+            angles.HighSin = LoadFloats(arguments.Table, row + half + high % half);
+        }
+        return angles;
+    }
+
+    private static Float8 LoadFloats(ArrayView<float> source, long at) => new() { Low = Chunks.LoadVector(source, at), High = Chunks.LoadVector(source, at + 4) };
+
+    private static UInt4 RotateChunk(WarpAttentionArguments arguments, long head, Float8 cos, Float8 sin, int chunk)
     {
         int half = arguments.Layout.HeadDim / 2, element = chunk * Width;
         bool isFirst = element < half;
         Float8 own = Chunks.WidenHalves(F16Vector.Load(arguments.Qkv, head + element));
         Float8 partner = Chunks.WidenHalves(F16Vector.Load(arguments.Qkv, head + (isFirst ? element + half : element - half)));
-        long angle = angles + (isFirst ? element : element - half);
-        Float8 cos = new() { Low = Chunks.LoadVector(arguments.Table, angle), High = Chunks.LoadVector(arguments.Table, angle + 4) };
-        Float8 sin = new() { Low = Chunks.LoadVector(arguments.Table, angle + half), High = Chunks.LoadVector(arguments.Table, angle + half + 4) };
         float sign = isFirst ? -1f : 1f;
         return Pack(new() { Low = Turn(own.Low, partner.Low, cos.Low, sin.Low, sign), High = Turn(own.High, partner.High, cos.High, sin.High, sign) });
     }
@@ -370,25 +393,25 @@ internal static class WarpAttentionBody
 
     private static HeadRow LoadActivation(ArrayView<ushort> source, long row, int part, Place place) => new()
     {
-        Low = place.HasLow != 0 ? F16Vector.Load(source, row + part * Width) : default,
+        Low = F16Vector.Load(source, row + part * Width),
         High = place.HasHigh != 0 ? F16Vector.Load(source, row + (part + Parts) * Width) : default,
     };
 
     private static void StoreRow(ArrayView<ushort> target, long row, int part, Place place, HeadRow values)
     {
-        if (place.HasLow != 0)
-            F16Vector.Store(target, row + part * Width, values.Low);
+        F16Vector.Store(target, row + part * Width, values.Low);
         if (place.HasHigh != 0)
             F16Vector.Store(target, row + (part + Parts) * Width, values.High);
     }
+
+    private static long OutputOf(HeadLayout layout, int seq, int head) => ((long)seq * layout.NumHeads + head) * layout.HeadDim;
 
     private static long PartialOf(HeadLayout layout, int seq, int head, int chunk) =>
         (((long)seq * layout.NumHeads + head) * MaxChunks + chunk) * (layout.HeadDim + PartialExtra);
 
     private static void StorePartial(WarpAttentionArguments arguments, long to, int part, Place place, HeadFloats sums, float largest, float total)
     {
-        if (place.HasLow != 0)
-            StoreFloats(arguments.Partials, to + part * Width, sums.Low);
+        StoreFloats(arguments.Partials, to + part * Width, sums.Low);
         if (place.HasHigh != 0)
             StoreFloats(arguments.Partials, to + (part + Parts) * Width, sums.High);
         if (part == 0)
@@ -416,15 +439,20 @@ internal static class WarpAttentionBody
             if (before == numWarps - 1)
                 arguments.Arrivals[index] = 0;
         }
-        MemoryFence.DeviceLevel();
         return Warp.Shuffle(before, 0) == numWarps - 1;
+    }
+
+    /// <summary>Cosines and sines of a lane's two chunks.</summary>
+    private struct Angles
+    {
+        public Float8 LowCos, LowSin, HighCos, HighSin;
     }
 
     /// <summary>What of a sequence a lane reads.</summary>
     private struct Place
     {
         /// <summary>Where the sequence's block table begins.</summary>
-        public long Blocks;
+        public int Blocks;
         public int KvHead;
 
         /// <summary>The first visible position.</summary>
@@ -435,9 +463,6 @@ internal static class WarpAttentionBody
 
         /// <summary>Bytes from a row's beginning to this lane's chunk.</summary>
         public int Offset;
-
-        /// <summary>1 if the head has this lane's first chunk.</summary>
-        public int HasLow;
 
         /// <summary>1 if the head has this lane's second chunk.</summary>
         public int HasHigh;

@@ -7,7 +7,7 @@ namespace IlgpuLlm.Kernels.Gpu;
 /// <summary>Launches <see cref="WarpAttentionBody"/>: decode steps of models in which at most two query heads share a key-value head.</summary>
 internal sealed class WarpAttentionKernel(GpuDevice device) : IDecodeAttention
 {
-    private const int MaxHeadDim = 128;
+    private const int MinHeadDim = 64, MaxHeadDim = 128;
     private const int MaxHeadsOnKvHead = 2; // more would read the cache more often than DecodeAttentionKernel's groups
     private const int WantedWarps = 2112; // 16 for each of an H100's multiprocessors; no result depends on it
 
@@ -26,7 +26,7 @@ internal sealed class WarpAttentionKernel(GpuDevice device) : IDecodeAttention
 
     /// <summary>Whether it takes heads of this shape.</summary>
     public static bool Supports(AttentionShape shape) =>
-        shape.HeadDim % 16 == 0 && shape.HeadDim <= MaxHeadDim && shape.NumHeads / shape.NumKvHeads <= MaxHeadsOnKvHead && shape.Scale > 0;
+        shape.HeadDim % 16 == 0 && shape.HeadDim is >= MinHeadDim and <= MaxHeadDim && shape.NumHeads / shape.NumKvHeads <= MaxHeadsOnKvHead && shape.Scale > 0;
 
     /// <summary>The bytes of partial results, for batches of up to so many sequences.</summary>
     public static long WorkspaceBytes(int maxSeqs, AttentionShape shape) => sizeof(float) * NumPartials(maxSeqs, shape) + sizeof(int) * WantedWarps;
