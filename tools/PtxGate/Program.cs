@@ -1,6 +1,7 @@
 // Compiles every kernel of the catalog to PTX and has ptxas assemble it. Fails on a kernel that does not compile or assemble, on warnings, on spills,
 // and, for hot kernels, on any stack or local memory.
 //   dotnet run -c Release --project tools/PtxGate [-- --save FOLDER] [-- --filter TEXT]
+//   dotnet run -c Release --project tools/PtxGate -- --trials      the kernels that are there to be measured only, instead
 //   dotnet run -c Release --project tools/PtxGate -- --time        compile times, without and with the cache on disk, instead
 using System.Diagnostics;
 using IlgpuLlm.Kernels.Gpu;
@@ -9,7 +10,7 @@ using IlgpuLlm.PtxGate;
 
 (int Major, int Minor)[] architectures = [(8, 0), (8, 9), (9, 0)];
 string? folder = Option("--save"), filter = Option("--filter");
-var kernels = KernelCatalog.All.Where(k => filter is null || k.Name.Contains(filter, StringComparison.Ordinal)).ToArray();
+var kernels = (args.Contains("--trials") ? HopperLinearKernel.Trials : KernelCatalog.All).Where(k => filter is null || k.Name.Contains(filter, StringComparison.Ordinal)).ToArray();
 if (args.Contains("--time"))
 {
     ColdStart.Measure(kernels);

@@ -77,7 +77,7 @@ internal abstract class GpuDevice : IDisposable
     public TLauncher Load<TLauncher>(GpuKernel kernel)
         where TLauncher : Delegate
     {
-        if (!KernelCatalog.All.Contains(kernel))
+        if (!kernel.IsTrial && !KernelCatalog.All.Contains(kernel))
             throw new ArgumentException($"kernel {kernel.Name} is not in the catalog", nameof(kernel));
         return DeferredLauncher<TLauncher>.Create(_kernels.GetOrAdd(kernel, LoadKernelAsync));
     }

@@ -9,7 +9,7 @@ internal struct HopperGrid
     /// <summary>Wide: tiles that are made whole, a multiple of the clusters, lest some of these wait for others in the end.</summary>
     public int NumTiles;
 
-    /// <summary>Wide: the quarters of those that remain.</summary>
+    /// <summary>Wide: the parts of those that remain.</summary>
     public int NumTailTiles;
 
     /// <summary>Steps of <see cref="Wgmma.TileK"/> elements of k, the last one filled up with zeros.</summary>
@@ -38,7 +38,7 @@ internal static class HopperLinearBody<TTile, TEpilogue>
     private const int WarpgroupSize = 128;
     private const int ConsumerRows = 64;
     private const int RasterTokens = 2048;
-    private const int TailColumns = 64;
+    private const int PartColumns = 64; // that are stored at a time, wide only
 
     /// <summary>Rows of operand A that a group takes.</summary>
     public static int RowsA => ConsumerRows * TTile.Consumers;
@@ -46,8 +46,8 @@ internal static class HopperLinearBody<TTile, TEpilogue>
     /// <summary>Lanes of a group. setmaxnreg wants whole warpgroups.</summary>
     public static int GroupSize => NumConsumerLanes + (TTile.IsWide ? WarpgroupSize : 32);
 
-    /// <summary>Dynamic shared memory of a group: stages, two barriers for each, and what alignment may take.</summary>
-    public static int SharedBytes => SwizzleBytes + NumStages * (StageBytes + 2 * BarrierBytes);
+    /// <summary>Dynamic shared memory of a group: stages, boxes to be stored, two barriers for each stage, and what alignment may take.</summary>
+    public static int SharedBytes => SwizzleBytes + BoxBytes + NumStages * (StageBytes + 2 * BarrierBytes);
 
     /// <summary>Rows of weights in a box of their tensor map.</summary>
     public static int WeightBoxRows => BoxRows<TTile>();
@@ -64,17 +64,19 @@ internal static class HopperLinearBody<TTile, TEpilogue>
 
     private static int StageBytes => BytesA + TTile.Columns * RowBytes;
 
-    private static int NumStages => (TTile.SharedBytes - SwizzleBytes) / (StageBytes + 2 * BarrierBytes);
+    private static int BoxBytes => TTile.StoresBoxes ? NumConsumerLanes / 32 * HopperBoxStore<TEpilogue>.WarpBytes : 0;
+
+    private static int NumStages => (TTile.SharedBytes - SwizzleBytes - BoxBytes) / (StageBytes + 2 * BarrierBytes);
 
     /// <summary>Floats between two tokens of a narrow tile in shared memory: a warp's stores of a column meet each bank once.</summary>
     private static int StagedPitch => RowsA + 4;
 
-    internal static void Body(long weightMap, long tailMap, long activationMap, HopperOutput output, HopperGrid grid)
+    internal static void Body(long weightMap, long tailMap, long activationMap, long outputMap, HopperOutput output, HopperGrid grid)
     {
         Wgmma.Declare<TTile>();
         var shared = SharedMemory.GetDynamic<UInt4>();
         uint memory = (PtxIntrinsics.SharedAddress(ref shared[0]) + (SwizzleBytes - 1)) & ~(uint)(SwizzleBytes - 1);
-        uint full = memory + (uint)(NumStages * StageBytes), empty = full + (uint)(NumStages * BarrierBytes);
+        uint full = memory + (uint)(NumStages * StageBytes + BoxBytes), empty = full + (uint)(NumStages * BarrierBytes);
         if (Group.IdxX == 0)
         {
             // The cluster's groups write weights into each other's stages: a stage is empty when it is so in all of them.
@@ -94,7 +96,7 @@ internal static class HopperLinearBody<TTile, TEpilogue>
         if (Group.IdxX < NumConsumerLanes)
         {
             if (TTile.IsWide)
-                ConsumeWide(memory, full, empty, output, grid);
+                ConsumeWide(memory, full, empty, outputMap, output, grid);
             else
                 ConsumeNarrow(memory, full, empty, output, grid);
         }
@@ -159,18 +161,18 @@ internal static class HopperLinearBody<TTile, TEpilogue>
         return at;
     }
 
-    private static void ConsumeWide(uint memory, uint full, uint empty, HopperOutput output, HopperGrid grid)
+    private static void ConsumeWide(uint memory, uint full, uint empty, long outputMap, HopperOutput output, HopperGrid grid)
     {
         PtxIntrinsics.TakeRegisters232();
         PtxIntrinsics.WaitForDependencies();
-        int row = (Group.IdxX >> 5) * 16 + ((Group.IdxX & 31) >> 2);
+        uint boxes = memory + (uint)(NumStages * StageBytes + (Group.IdxX >> 5) * HopperBoxStore<TEpilogue>.WarpBytes);
+        int turn = 0;
         var at = new StageCursor();
         for (int tile = ClusterIndex(); tile < NumTiles(grid); tile += NumClusters())
         {
             Place place = PlaceOf(tile, grid);
             at = Multiply<TTile>(memory, full, empty, at, grid.NumSteps);
-            for (int part = 0; part < TTile.Columns / TailColumns; part++)
-                HopperStore<TEpilogue>.StoreWide(output, place.Token + row, place.Feature + part * TailColumns, Wgmma.Take<TTile>(part));
+            turn = StoreParts<TTile>(outputMap, output, boxes, place, turn);
         }
         if (TTile.HasTail)
         {
@@ -178,9 +180,27 @@ internal static class HopperLinearBody<TTile, TEpilogue>
             {
                 Place place = PlaceOfTail(tile, grid);
                 at = Multiply<TailShape>(memory, full, empty, at, grid.NumSteps);
-                HopperStore<TEpilogue>.StoreWide(output, place.Token + row, place.Feature, Wgmma.Take<TailShape>(0));
+                turn = StoreParts<TailShape>(outputMap, output, boxes, place, turn);
             }
         }
+        if (TTile.StoresBoxes)
+            HopperBoxStore<TEpilogue>.Finish();
+    }
+
+    /// <summary>Stores a tile, 64 columns at a time. Returns the turns of the boxes so far.</summary>
+    private static int StoreParts<TShape>(long outputMap, HopperOutput output, uint boxes, Place place, int turn)
+        where TShape : struct, IWgmmaShape
+    {
+        int row = place.Token + (Group.IdxX >> 5) * HopperBoxStore<TEpilogue>.BoxRows;
+        for (int part = 0; part < TShape.Columns / PartColumns; part++)
+        {
+            int column = place.Feature + part * PartColumns;
+            if (TTile.StoresBoxes)
+                HopperBoxStore<TEpilogue>.StoreWide(output, outputMap, boxes, row, column, turn + part, Wgmma.Take<TShape>(part));
+            else
+                HopperStore<TEpilogue>.StoreWide(output, row + ((Group.IdxX & 31) >> 2), column, Wgmma.Take<TShape>(part));
+        }
+        return turn + TShape.Columns / PartColumns;
     }
 
     private static void ConsumeNarrow(uint memory, uint full, uint empty, HopperOutput output, HopperGrid grid)
@@ -320,19 +340,19 @@ internal static class HopperLinearBody<TTile, TEpilogue>
         };
     }
 
-    /// <summary>Where a quarter of one of the last tiles is.</summary>
+    /// <summary>Where a part of one of the last tiles is.</summary>
     private static Place PlaceOfTail(int tile, HopperGrid grid)
     {
-        int parts = TTile.Columns / TailColumns;
+        int parts = TTile.Columns / TTile.TailColumns;
         Place place = PlaceOf(grid.NumTiles + tile / parts, grid);
-        place.Feature = PtxIntrinsics.Here(place.Feature + tile % parts * TailColumns);
+        place.Feature = PtxIntrinsics.Here(place.Feature + tile % parts * TTile.TailColumns);
         return place;
     }
 
-    /// <summary>A quarter of a tile.</summary>
+    /// <summary>A part of a tile.</summary>
     private readonly struct TailShape : IWgmmaShape
     {
-        public static int Columns => TailColumns;
+        public static int Columns => TTile.TailColumns;
     }
 
     /// <summary>The first token and the first feature of a tile.</summary>

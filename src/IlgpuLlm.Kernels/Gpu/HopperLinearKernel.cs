@@ -22,7 +22,7 @@ internal sealed class HopperLinearKernel : IDisposable
 
     private readonly CudaGpuDevice _device;
     private readonly TensorMaps _maps;
-    private readonly Launcher?[] _launchers = new Launcher?[Table.All.Count]; // compiled when first used: most models use a dozen
+    private readonly Launcher?[] _launchers = new Launcher?[Table.Count]; // compiled when first used: most models use a dozen
 
     public HopperLinearKernel(CudaGpuDevice device)
     {
@@ -33,10 +33,18 @@ internal sealed class HopperLinearKernel : IDisposable
     /// <summary>The tile of <see cref="HopperVariants.WideTiles"/> that is taken whatever the shape, for measurements; null: the one that fits best.</summary>
     internal int? WideTile { get; set; }
 
-    private delegate void Launcher(
-        AcceleratorStream stream, KernelConfig config, long weightMap, long tailMap, long activationMap, HopperOutput output, HopperGrid grid);
+    /// <summary>Whether lanes store what wide kernels make, for measurements.</summary>
+    internal bool WideStoresByLane { get; set; }
 
-    public static IReadOnlyList<GpuKernel> Variants { get; } = [.. Table.All.Select(v => v.Kernel)];
+    private delegate void Launcher(
+        AcceleratorStream stream, KernelConfig config, long weightMap, long tailMap, long activationMap, long outputMap, HopperOutput output, HopperGrid grid);
+
+    public static IReadOnlyList<GpuKernel> Variants { get; } = [.. All.Where(kernel => !kernel.IsTrial)];
+
+    /// <summary>Those for measurements.</summary>
+    public static IReadOnlyList<GpuKernel> Trials => [.. All.Where(kernel => kernel.IsTrial)];
+
+    private static IEnumerable<GpuKernel> All => Enumerable.Range(0, Table.Count).Select(i => Table[i].Kernel);
 
     /// <summary>Whether the product can be made here: halves, and sizes that are multiples of 8 (16 output features for gate and up).</summary>
     public bool Supports(GpuLinearWeight weight, LinearEpilogue epilogue) =>
@@ -65,11 +73,11 @@ internal sealed class HopperLinearKernel : IDisposable
             NumRows = numRows,
             NumColumns = weight.OutFeatures,
         };
-        Launch(Choose(weight, numRows, epilogue), weight, input.Address, inputRows, target);
+        Launch(Choose(weight, numRows, epilogue), weight, input.Address, inputRows, target, output.Type, width);
     }
 
     /// <summary>The name of the kernel that a launch would take.</summary>
-    public string NameOf(GpuLinearWeight weight, int numRows, LinearEpilogue epilogue) => Table.All[Choose(weight, numRows, epilogue)].Kernel.Name;
+    public string NameOf(GpuLinearWeight weight, int numRows, LinearEpilogue epilogue) => Table[Choose(weight, numRows, epilogue)].Kernel.Name;
 
     public void Dispose() => _maps.Dispose();
 
@@ -86,7 +94,7 @@ internal sealed class HopperLinearKernel : IDisposable
 
     private int Choose(GpuLinearWeight weight, int numRows, LinearEpilogue epilogue) => numRows <= MaxNarrowRows
         ? Table.Narrow(numRows, Split(weight.OutFeatures, weight.InFeatures), epilogue)
-        : Table.Wide(WideTile ?? ChooseWide(numRows, weight.OutFeatures), epilogue);
+        : Table.Wide(WideTile ?? ChooseWide(numRows, weight.OutFeatures), WideStoresByLane, epilogue);
 
     /// <summary>The wide tile that takes the least time on this device.</summary>
     private int ChooseWide(int numRows, int outFeatures)
@@ -101,29 +109,34 @@ internal sealed class HopperLinearKernel : IDisposable
     }
 
     /// <summary>
-    /// The tiles that are made whole and the quarters after them, and the time in units of a tile of 256 features. Quarters replace a last round that keeps
+    /// The tiles that are made whole and the parts after them, and the time in units of a tile of 256 features. Parts replace a last round that keeps
     /// few multiprocessors busy.
     /// </summary>
-    private (int Tiles, int Quarters, double Time) Plan(int tile, int numRows, int outFeatures)
+    private (int Tiles, int Parts, double Time) Plan(int tile, int numRows, int outFeatures)
     {
-        (int features, int cluster, double cost, bool hasTail) = HopperVariants.WideTiles[tile];
-        int tiles = checked(DivideUp(numRows, WideTokens * cluster) * DivideUp(outFeatures, features)), clusters = _device.NumMultiprocessors / cluster;
-        int rounds = tiles / clusters, rest = tiles % clusters, quarters = rest * HopperVariants.TailParts;
+        WideTileForm form = HopperVariants.WideTiles[tile];
+        int clusters = _device.NumMultiprocessors / form.Cluster;
+        int tiles = checked(DivideUp(numRows, WideTokens * form.Cluster) * DivideUp(outFeatures, form.Features));
+        int rounds = tiles / clusters, rest = tiles % clusters, parts = rest * (form.Features / form.Tail);
         if (rest == 0)
-            return (tiles, 0, rounds * cost);
-        double tail = DivideUp(quarters, clusters) * HopperVariants.TailCost * cost;
-        return hasTail && tail < cost ? (tiles - rest, quarters, rounds * cost + tail) : (tiles, 0, (rounds + 1) * cost);
+            return (tiles, 0, rounds * form.Cost);
+        double tail = DivideUp(parts, clusters) * form.TailCost;
+        return tail < form.Cost ? (tiles - rest, parts, rounds * form.Cost + tail) : (tiles, 0, (rounds + 1) * form.Cost);
     }
 
-    private void Launch(int index, GpuLinearWeight weight, nint input, int inputRows, HopperOutput output)
+    private void Launch(int index, GpuLinearWeight weight, nint input, int inputRows, HopperOutput output, ElementType outputType, int outputWidth)
     {
-        HopperVariant variant = Table.All[index];
+        HopperVariant variant = Table[index];
         var launcher = _launchers[index] ??= _device.Load<Launcher>(variant.Kernel);
         long weightMap = _maps.Get(weight.Matrix.Address, weight.OutFeatures, weight.InFeatures, variant.WeightBoxRows);
         long tailMap = variant.TailBoxRows == variant.WeightBoxRows
             ? weightMap
             : _maps.Get(weight.Matrix.Address, weight.OutFeatures, weight.InFeatures, variant.TailBoxRows);
         long activationMap = _maps.Get(input, inputRows, weight.InFeatures, variant.ActivationBoxRows);
+        // Says how many rows there are, as what lies behind them must stay.
+        long outputMap = variant.StoresBoxes
+            ? _maps.Get((nint)output.Values, outputType, output.NumRows, outputWidth, HopperBoxStore<HalvesEpilogue>.BoxRows, variant.OutputBoxColumns)
+            : 0;
         var grid = new HopperGrid { NumSteps = DivideUp(weight.InFeatures, Wgmma.TileK) };
         int cluster = variant.Kernel.ClusterSize, clusters = DivideUp(weight.OutFeatures, variant.Features);
         if (variant.IsWide)
@@ -134,6 +147,6 @@ internal sealed class HopperLinearKernel : IDisposable
             clusters = Math.Min(Math.Max(grid.NumTiles, grid.NumTailTiles), _device.NumMultiprocessors / cluster);
         }
         var shared = SharedMemoryConfig.RequestDynamic<byte>(variant.Kernel.DynamicSharedBytes);
-        launcher(_device.Stream, new KernelConfig(clusters * cluster, variant.Kernel.GroupSize, shared), weightMap, tailMap, activationMap, output, grid);
+        launcher(_device.Stream, new KernelConfig(clusters * cluster, variant.Kernel.GroupSize, shared), weightMap, tailMap, activationMap, outputMap, output, grid);
     }
 }

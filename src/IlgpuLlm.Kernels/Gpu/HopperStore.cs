@@ -143,7 +143,8 @@ internal static class HopperStore<TEpilogue>
         };
     }
 
-    private static Four<Float4> AddBias(HopperOutput output, int column, Four<Float4> sums)
+    /// <summary>Adds the bias, if there is one, to a lane's sums of 32 columns.</summary>
+    internal static Four<Float4> AddBias(HopperOutput output, int column, Four<Float4> sums)
     {
         if (output.Bias == 0)
             return sums;
@@ -175,7 +176,8 @@ internal static class HopperStore<TEpilogue>
 
     private static Float4 Add(Float4 a, Float4 b) => new() { X = a.X + b.X, Y = a.Y + b.Y, Z = a.Z + b.Z, W = a.W + b.W };
 
-    private static Float4 Gate(Float4 gate, Float4 up) => new()
+    /// <summary>silu(gate) * up.</summary>
+    internal static Float4 Gate(Float4 gate, Float4 up) => new()
     {
         X = Silu(gate.X) * up.X,
         Y = Silu(gate.Y) * up.Y,
@@ -186,7 +188,8 @@ internal static class HopperStore<TEpilogue>
     /// <summary>x / (1 + exp(-x)) within a relative error of 6e-8 |x| + 5e-7, a thousandth of what rounding to a half adds.</summary>
     private static float Silu(float x) => x * PtxIntrinsics.Reciprocal(1f + PtxIntrinsics.Exp2(x * -1.44269504f));
 
-    private static UInt2 PackRows(Float4 sums) => new() { X = PtxIntrinsics.PackHalves(sums.X, sums.Y), Y = PtxIntrinsics.PackHalves(sums.Z, sums.W) };
+    /// <summary>Rounds two rows' pairs of sums.</summary>
+    internal static UInt2 PackRows(Float4 sums) => new() { X = PtxIntrinsics.PackHalves(sums.X, sums.Y), Y = PtxIntrinsics.PackHalves(sums.Z, sums.W) };
 
     private static UInt4 Pack(Float4 low, Float4 high) => new()
     {

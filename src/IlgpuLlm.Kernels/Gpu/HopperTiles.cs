@@ -48,6 +48,11 @@ internal readonly struct C128 : IConstant
     public static int Value => 128;
 }
 
+internal readonly struct C192 : IConstant
+{
+    public static int Value => 192;
+}
+
 internal readonly struct C256 : IConstant
 {
     public static int Value => 256;
@@ -62,8 +67,14 @@ internal interface IHopperTile : IWgmmaShape
     /// <summary>Wide: A is activations and B weights, groups stay and take tile after tile. Narrow: A is weights and B activations, a tile a cluster.</summary>
     static abstract bool IsWide { get; }
 
-    /// <summary>Whether the tiles that do not fill a last round of all groups are divided into quarters of 64 features. Wide only.</summary>
+    /// <summary>Whether the tiles that do not fill a last round of all groups are divided into parts. Wide only.</summary>
     static abstract bool HasTail { get; }
+
+    /// <summary>Features of such a part.</summary>
+    static abstract int TailColumns { get; }
+
+    /// <summary>Whether results are stored by the tensor memory accelerator. Wide only.</summary>
+    static abstract bool StoresBoxes { get; }
 
     /// <summary>Warpgroups that multiply.</summary>
     static abstract int Consumers { get; }
@@ -75,14 +86,20 @@ internal interface IHopperTile : IWgmmaShape
     static abstract int ClusterSize { get; }
 }
 
-/// <summary>128 tokens and 64, 128 or 256 features a group, one group a multiprocessor.</summary>
-internal readonly struct WideTile<TFeatures, TCluster> : IHopperTile
+/// <summary>128 tokens and 64 to 256 features a group, one group a multiprocessor.</summary>
+internal readonly struct WideTile<TFeatures, TCluster, TTail, TStores> : IHopperTile
     where TFeatures : struct, IConstant
     where TCluster : struct, IConstant
+    where TTail : struct, IConstant
+    where TStores : struct, IWideStores
 {
     public static bool IsWide => true;
 
-    public static bool HasTail => TFeatures.Value == 256;
+    public static bool HasTail => TTail.Value < TFeatures.Value;
+
+    public static int TailColumns => TTail.Value;
+
+    public static bool StoresBoxes => TStores.AreBoxes;
 
     public static int Columns => TFeatures.Value;
 
@@ -91,6 +108,23 @@ internal readonly struct WideTile<TFeatures, TCluster> : IHopperTile
     public static int SharedBytes => 227 * 1024;
 
     public static int ClusterSize => TCluster.Value;
+}
+
+/// <summary>How wide tiles are stored.</summary>
+internal interface IWideStores
+{
+    /// <summary>By the tensor memory accelerator, otherwise by the lanes that have the sums.</summary>
+    static abstract bool AreBoxes { get; }
+}
+
+internal readonly struct BoxStores : IWideStores
+{
+    public static bool AreBoxes => true;
+}
+
+internal readonly struct LaneStores : IWideStores
+{
+    public static bool AreBoxes => false;
 }
 
 /// <summary>
@@ -104,6 +138,10 @@ internal readonly struct NarrowTile<TTokens, TSplit> : IHopperTile
     public static bool IsWide => false;
 
     public static bool HasTail => false;
+
+    public static int TailColumns => Columns;
+
+    public static bool StoresBoxes => false;
 
     public static int Columns => TTokens.Value;
 

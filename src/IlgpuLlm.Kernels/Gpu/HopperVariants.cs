@@ -1,38 +1,62 @@
+using System.Reflection;
+
 namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>A kernel of <see cref="HopperLinearKernel"/> and what its launch must know.</summary>
-internal sealed record HopperVariant(GpuKernel Kernel, bool IsWide, int Features, int WeightBoxRows, int TailBoxRows, int ActivationBoxRows);
+internal sealed record HopperVariant(
+    GpuKernel Kernel, bool IsWide, int Features, int WeightBoxRows, int TailBoxRows, int ActivationBoxRows, bool StoresBoxes, int OutputBoxColumns);
+
+/// <summary>A wide tile: 128 tokens a group and <paramref name="Features"/> features.</summary>
+/// <param name="Features">Features.</param>
+/// <param name="Cluster">Groups that share the weights of a tile and take different tokens.</param>
+/// <param name="Tail">Features of the parts into which the last tiles are divided; as many as the tile has: they are not.</param>
+internal sealed record WideTileForm(int Features, int Cluster, int Tail)
+{
+    /// <summary>The time of a tile in units of one of 256 features in a cluster of two, measured: smaller ones read more for what they multiply.</summary>
+    public double Cost => CostOf(Features);
+
+    /// <summary>The time of a part of the last tiles.</summary>
+    public double TailCost => CostOf(Tail);
+
+    private double CostOf(int features) => (Cluster == 1 ? 1.06 : 1.0) * features switch { 64 => 0.35, 128 => 0.56, 192 => 0.78, _ => 1.0 };
+}
 
 /// <summary>All variants, found by arithmetic.</summary>
 internal sealed class HopperVariants
 {
-    private const int NumEpilogues = 4;
     private const int NumSplits = 4;
     private const int SmallestTokens = 8;
 
-    /// <summary>The relative time of a quarter of a tile of 256 features.</summary>
-    public const double TailCost = 0.36;
+    private static readonly Type[] Epilogues = [typeof(HalvesEpilogue), typeof(FloatsEpilogue), typeof(ResidualEpilogue), typeof(GateUpEpilogue)]; // in the order of LinearEpilogue
+    private static readonly string[] EpilogueNames = ["halves", "floats", "residual", "gate-up"];
+    private static readonly Type[] Stores = [typeof(BoxStores), typeof(LaneStores)];
+    private static readonly Type[] Tokens = [typeof(C8), typeof(C16), typeof(C32), typeof(C64), typeof(C128)];
+    private static readonly Type[] Splits = [typeof(C1), typeof(C2), typeof(C4), typeof(C8)];
 
-    /// <summary>Quarters of a tile that has a tail.</summary>
-    public const int TailParts = 4;
-
-    /// <summary>Features, groups in a cluster, and the relative time of a tile (128 tokens a group): smaller ones read more for what they multiply.</summary>
-    public static readonly (int Features, int Cluster, double Cost, bool HasTail)[] WideTiles =
-        [(256, 2, 1.0, true), (256, 1, 1.06, true), (128, 2, 0.54, false), (128, 1, 0.57, false), (64, 1, 0.36, false)];
-
-    public HopperVariants() => All =
+    /// <summary>The wide tiles.</summary>
+    public static readonly WideTileForm[] WideTiles =
     [
-        .. WideEpilogues<WideTile<C256, C2>>(), .. WideEpilogues<WideTile<C256, C1>>(), .. WideEpilogues<WideTile<C128, C2>>(),
-        .. WideEpilogues<WideTile<C128, C1>>(), .. WideEpilogues<WideTile<C64, C1>>(),
-        .. NarrowSplits<C8>(), .. NarrowSplits<C16>(), .. NarrowSplits<C32>(), .. NarrowSplits<C64>(), .. NarrowSplits<C128>(),
+        new(256, 2, 64), new(256, 2, 128), new(256, 1, 64), new(256, 1, 128), new(192, 2, 64), new(192, 1, 64), new(128, 2, 64), new(128, 1, 64), new(64, 1, 64),
     ];
 
-    public IReadOnlyList<HopperVariant> All { get; }
+    private readonly HopperVariant?[] _variants = new HopperVariant?[(NumWide + Tokens.Length * NumSplits) * Epilogues.Length];
+
+    /// <summary>Number of variants, those for measurements included.</summary>
+    public int Count => _variants.Length;
+
+    private static int NumWide => WideTiles.Length * Stores.Length;
+
+    /// <summary>A variant; made when first asked for.</summary>
+    public HopperVariant this[int index] => _variants[index] ??= Create(index);
 
     /// <summary>The tile of a variant that <see cref="Wide"/> returned.</summary>
-    public static int WideTileOf(int index) => index / NumEpilogues;
+    public static int WideTileOf(int index) => index / Epilogues.Length / Stores.Length;
 
-    public int Wide(int tile, LinearEpilogue epilogue) => tile * NumEpilogues + (int)epilogue;
+    /// <summary>A wide variant.</summary>
+    /// <param name="tile">Index into <see cref="WideTiles"/>.</param>
+    /// <param name="storesByLane">Whether lanes store the results, for measurements.</param>
+    /// <param name="epilogue">What becomes of the sums.</param>
+    public int Wide(int tile, bool storesByLane, LinearEpilogue epilogue) => (tile * Stores.Length + (storesByLane ? 1 : 0)) * Epilogues.Length + (int)epilogue;
 
     public int Narrow(int numRows, int split, LinearEpilogue epilogue)
     {
@@ -40,39 +64,53 @@ internal sealed class HopperVariants
         while (SmallestTokens << tokens < numRows)
             tokens++;
         int narrow = tokens * NumSplits + System.Numerics.BitOperations.Log2((uint)split);
-        return (WideTiles.Length + narrow) * NumEpilogues + (int)epilogue;
+        return (NumWide + narrow) * Epilogues.Length + (int)epilogue;
     }
 
-    private static HopperVariant[] WideEpilogues<TTile>()
-        where TTile : struct, IHopperTile => Epilogues<TTile>($"wide.{TTile.Columns}.c{TTile.ClusterSize}");
+    private static HopperVariant Create(int index)
+    {
+        int epilogue = index % Epilogues.Length, shape = index / Epilogues.Length;
+        Type tile;
+        string name;
+        bool isTrial = false;
+        if (shape < NumWide)
+        {
+            var form = WideTiles[shape / Stores.Length];
+            isTrial = shape % Stores.Length != 0;
+            tile = typeof(WideTile<,,,>).MakeGenericType(Constant(form.Features), Constant(form.Cluster), Constant(form.Tail), Stores[shape % Stores.Length]);
+            name = $"wide.{form.Features}.{form.Tail}.c{form.Cluster}{(isTrial ? ".lanes" : "")}";
+        }
+        else
+        {
+            (int tokens, int split) = Math.DivRem(shape - NumWide, NumSplits);
+            tile = typeof(NarrowTile<,>).MakeGenericType(Tokens[tokens], Splits[split]);
+            name = $"narrow.{SmallestTokens << tokens}.k{1 << split}";
+        }
+        var of = typeof(HopperVariants).GetMethod(nameof(Of), BindingFlags.Static | BindingFlags.NonPublic)!.MakeGenericMethod(tile, Epilogues[epilogue]);
+        return (HopperVariant)of.Invoke(null, [$"linear.hopper.{name}.{EpilogueNames[epilogue]}", isTrial])!;
+    }
 
-    private static HopperVariant[] NarrowSplits<TTokens>()
-        where TTokens : struct, IConstant =>
-    [
-        .. NarrowEpilogues<NarrowTile<TTokens, C1>>(), .. NarrowEpilogues<NarrowTile<TTokens, C2>>(),
-        .. NarrowEpilogues<NarrowTile<TTokens, C4>>(), .. NarrowEpilogues<NarrowTile<TTokens, C8>>(),
-    ];
+    private static Type Constant(int value) => value switch
+    {
+        1 => typeof(C1),
+        2 => typeof(C2),
+        64 => typeof(C64),
+        128 => typeof(C128),
+        192 => typeof(C192),
+        256 => typeof(C256),
+        _ => throw new ArgumentOutOfRangeException(nameof(value), value, "no such constant"),
+    };
 
-    private static HopperVariant[] NarrowEpilogues<TTile>()
-        where TTile : struct, IHopperTile => Epilogues<TTile>($"narrow.{TTile.Columns}.k{TTile.ClusterSize}");
-
-    // In the order of LinearEpilogue.
-    private static HopperVariant[] Epilogues<TTile>(string name)
-        where TTile : struct, IHopperTile =>
-    [
-        Of<TTile, HalvesEpilogue>(name + ".halves"), Of<TTile, FloatsEpilogue>(name + ".floats"),
-        Of<TTile, ResidualEpilogue>(name + ".residual"), Of<TTile, GateUpEpilogue>(name + ".gate-up"),
-    ];
-
-    private static HopperVariant Of<TTile, TEpilogue>(string name)
+    private static HopperVariant Of<TTile, TEpilogue>(string name, bool isTrial)
         where TTile : struct, IHopperTile
         where TEpilogue : struct, IHopperEpilogue
     {
         const int MaxRegistersWide = 168; // three warpgroups' share of 65536; they exchange them later
         const int MaxRegistersNarrow = 112; // two groups of 288 lanes a multiprocessor
-        var kernel = GpuKernel.Of("linear.hopper." + name, typeof(HopperLinearBody<TTile, TEpilogue>), HopperLinearBody<TTile, TEpilogue>.GroupSize) with
+        var kernel = GpuKernel.Of(name, typeof(HopperLinearBody<TTile, TEpilogue>), HopperLinearBody<TTile, TEpilogue>.GroupSize) with
         {
             IsCudaOnly = true,
+            IsTrial = isTrial,
             Target = "sm_90a",
             MaxRegisters = TTile.IsWide ? MaxRegistersWide : MaxRegistersNarrow,
             ClusterSize = TTile.ClusterSize,
@@ -82,6 +120,6 @@ internal sealed class HopperVariants
             kernel, TTile.IsWide, TTile.IsWide ? TTile.Columns : HopperLinearBody<TTile, TEpilogue>.RowsA,
             HopperLinearBody<TTile, TEpilogue>.WeightBoxRows,
             TTile.HasTail ? HopperLinearBody<TTile, TEpilogue>.TailBoxRows : HopperLinearBody<TTile, TEpilogue>.WeightBoxRows,
-            HopperLinearBody<TTile, TEpilogue>.ActivationBoxRows);
+            HopperLinearBody<TTile, TEpilogue>.ActivationBoxRows, TTile.StoresBoxes, HopperBoxStore<TEpilogue>.BoxColumns);
     }
 }

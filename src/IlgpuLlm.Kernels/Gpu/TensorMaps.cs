@@ -18,9 +18,14 @@ internal sealed class TensorMaps(GpuDevice device) : IDisposable
     /// The device address of the map of a row-major matrix of halves [<paramref name="rows"/>, <paramref name="columns"/>] with boxes of
     /// <paramref name="boxRows"/> rows and <see cref="Wgmma.TileK"/> columns. Allocates only for a new one; may be called while a stream is captured.
     /// </summary>
-    public nint Get(nint address, int rows, int columns, int boxRows)
+    public nint Get(nint address, int rows, int columns, int boxRows) => Get(address, ElementType.F16, rows, columns, boxRows, Wgmma.TileK);
+
+    /// <summary>
+    /// The same for a matrix of halves or floats and boxes of <paramref name="boxColumns"/> columns: 64 or 128 bytes, which is also what boxes are swizzled by.
+    /// </summary>
+    public nint Get(nint address, ElementType type, int rows, int columns, int boxRows, int boxColumns)
     {
-        var key = new Key(address, rows, columns, boxRows);
+        var key = new Key(address, type, rows, columns, boxRows, boxColumns);
         if (!_maps.TryGetValue(key, out nint map))
             _maps.Add(key, map = Create(key));
         return map;
@@ -41,7 +46,8 @@ internal sealed class TensorMaps(GpuDevice device) : IDisposable
         var staging = device.RentStaging(); // has a stream of its own, which is not being captured
         try
         {
-            CudaDriver.EncodeTensorMap(staging.NextHalf()[..CudaDriver.TensorMapBytes], key.Address, key.Rows, key.Columns, key.BoxRows, Wgmma.TileK);
+            var map = staging.NextHalf()[..CudaDriver.TensorMapBytes];
+            CudaDriver.EncodeTensorMap(map, key.Address, key.Type == ElementType.F32, key.Rows, key.Columns, key.BoxRows, key.BoxColumns);
             staging.CopyToDevice(target, CudaDriver.TensorMapBytes);
             staging.Wait(); // and no event for the operations' stream: it may be recording
         }
@@ -52,5 +58,5 @@ internal sealed class TensorMaps(GpuDevice device) : IDisposable
         return target;
     }
 
-    private readonly record struct Key(nint Address, int Rows, int Columns, int BoxRows);
+    private readonly record struct Key(nint Address, ElementType Type, int Rows, int Columns, int BoxRows, int BoxColumns);
 }

@@ -15,7 +15,8 @@ internal static partial class CudaDriver
     private const byte ProgrammaticDependency = 1; // CU_GRAPH_DEPENDENCY_TYPE_PROGRAMMATIC
     private const int MaxDynamicSharedSizeBytes = 8; // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
     private const int TensorMapFloat16 = 6; // CU_TENSOR_MAP_DATA_TYPE_FLOAT16
-    private const int TensorMapSwizzle128 = 3; // CU_TENSOR_MAP_SWIZZLE_128B
+    private const int TensorMapFloat32 = 7; // CU_TENSOR_MAP_DATA_TYPE_FLOAT32
+    private const int TensorMapSwizzle64 = 2, TensorMapSwizzle128 = 3; // CU_TENSOR_MAP_SWIZZLE_64B, CU_TENSOR_MAP_SWIZZLE_128B
     private const int TensorMapPromotion256 = 3; // CU_TENSOR_MAP_L2_PROMOTION_L2_256B
 
     /// <summary>The bytes of a tensor map; where it lies, it is aligned to 64.</summary>
@@ -123,25 +124,28 @@ internal static partial class CudaDriver
     public static void DestroyEvent(nint handle) => Check(cuEventDestroy_v2(handle));
 
     /// <summary>
-    /// Describes a row-major matrix of halves to the tensor memory accelerator, which copies boxes of it to shared memory: swizzled by 128 bytes, with zeros
-    /// in place of what lies outside.
+    /// Describes a row-major matrix of halves or floats to the tensor memory accelerator, which copies boxes of it to and from shared memory: swizzled by
+    /// the 64 or 128 bytes of a box's row, with zeros in place of what lies outside.
     /// </summary>
     /// <param name="map">Gets <see cref="TensorMapBytes"/> bytes.</param>
     /// <param name="address">Of the first element, on the device; a multiple of 16.</param>
+    /// <param name="isFloat">Whether elements are floats, otherwise halves.</param>
     /// <param name="rows">Rows of the matrix.</param>
     /// <param name="columns">Columns, a multiple of 8.</param>
     /// <param name="boxRows">Rows of a box, up to 256.</param>
-    /// <param name="boxColumns">Columns of a box, up to 64.</param>
-    public static unsafe void EncodeTensorMap(Span<byte> map, nint address, int rows, int columns, int boxRows, int boxColumns)
+    /// <param name="boxColumns">Columns of a box: 64 or 128 bytes.</param>
+    public static unsafe void EncodeTensorMap(Span<byte> map, nint address, bool isFloat, int rows, int columns, int boxRows, int boxColumns)
     {
+        int elementBytes = isFloat ? sizeof(float) : 2, swizzle = boxColumns * elementBytes == 128 ? TensorMapSwizzle128 : TensorMapSwizzle64;
         byte* memory = stackalloc byte[2 * TensorMapBytes];
         byte* aligned = (byte*)(((nint)memory + 63) & ~63);
         ulong* sizes = stackalloc ulong[] { (ulong)columns, (ulong)rows };
-        ulong* strides = stackalloc ulong[] { (ulong)columns * 2 };
+        ulong* strides = stackalloc ulong[] { (ulong)columns * (ulong)elementBytes };
         uint* box = stackalloc uint[] { (uint)boxColumns, (uint)boxRows };
         uint* steps = stackalloc uint[] { 1, 1 };
         Check(cuTensorMapEncodeTiled(
-            aligned, TensorMapFloat16, rank: 2, address, sizes, strides, box, steps, interleave: 0, TensorMapSwizzle128, TensorMapPromotion256, outside: 0));
+            aligned, isFloat ? TensorMapFloat32 : TensorMapFloat16, rank: 2, address, sizes, strides, box, steps, interleave: 0, swizzle, TensorMapPromotion256,
+            outside: 0));
         new ReadOnlySpan<byte>(aligned, TensorMapBytes).CopyTo(map);
     }
 
