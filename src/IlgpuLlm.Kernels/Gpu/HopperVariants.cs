@@ -34,6 +34,7 @@ internal sealed record NarrowForm(int Features, int Kilobytes, int Neighbours)
 /// <summary>All variants, found by arithmetic.</summary>
 internal sealed class HopperVariants
 {
+    private const int MinStages = 3;
     private const int MaxCluster = 8; // that every device of sm_90 takes
     private const int SmallestTokens = 8;
 
@@ -97,7 +98,7 @@ internal sealed class HopperVariants
     }
 
     private static bool Exists(NarrowForm form, int tokens, int split) =>
-        form.Neighbours * split <= MaxCluster && tokens >= 8 * form.Neighbours && (form.Kilobytes - 1) * 1024 / (128 * (form.Features + tokens) + 16) >= 2;
+        form.Neighbours * split <= MaxCluster && tokens >= 8 * form.Neighbours && (form.Kilobytes - 1) * 1024 / (128 * (form.Features + tokens) + 16) >= MinStages;
 
     /// <summary>Measured.</summary>
     private static int BestForm(int tokens) => tokens < 64 ? 0 : 3;
