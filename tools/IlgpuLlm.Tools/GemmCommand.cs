@@ -30,16 +30,17 @@ internal static class GemmCommand
         var shapes = new Argument<string[]>("shapes") { Description = "ROWSxNxK: rows, output features, input features.", DefaultValueFactory = _ => DefaultShapes };
         var device = new Option<int>("--device") { Description = "The CUDA device." };
         var epilogue = new Option<LinearEpilogue>("--epilogue") { Description = "What becomes of the sums." };
-        var allTiles = new Option<bool>("--all-tiles") { Description = "Every wide tile, or every way of a narrow one, for each shape, not the one that is chosen." };
+        var allTiles = new Option<bool>("--all-tiles") { Description = "Every wide tile or way of a narrow one for each shape, not the one that is chosen." };
         var tile = new Option<int?>("--tile") { Description = "The wide tile, by its number." };
         var form = new Option<int?>("--form") { Description = "The way of narrow tiles, by its number, where it exists." };
         var split = new Option<int[]>("--split") { Description = "Groups that share the k of a narrow tile, one or more of 1, 2, 4, 8.", AllowMultipleArgumentsPerToken = true };
         var byLane = new Option<bool>("--lane-stores") { Description = "Lanes store what wide kernels make, not the tensor memory accelerator." };
+        var noPrefetch = new Option<bool>("--no-prefetch") { Description = "Wide kernels do not bring the residual to the second-level cache before they add to it." };
         var readOnce = new Option<bool>("--read-once") { Description = "Weights of narrow kernels are the first to leave the second-level cache." };
         var launchLate = new Option<bool>("--launch-late") { Description = "Narrow kernels let the next one start when they have asked for all they read." };
         var command = new Command("gemm", "Times products of F16 weights on a Hopper GPU.")
         {
-            shapes, device, epilogue, allTiles, tile, form, split, byLane, readOnce, launchLate,
+            shapes, device, epilogue, allTiles, tile, form, split, byLane, noPrefetch, readOnce, launchLate,
         };
         command.SetAction(result =>
         {
@@ -47,6 +48,7 @@ internal static class GemmCommand
             using var kernel = new HopperLinearKernel(gpu)
             {
                 WideStoresByLane = result.GetValue(byLane),
+                PrefetchesOutput = !result.GetValue(noPrefetch),
                 ReadsWeightsOnce = result.GetValue(readOnce),
                 LaunchesNextLate = result.GetValue(launchLate),
             };
@@ -156,7 +158,8 @@ internal static class GemmCommand
             double operations = 2.0 * _rows * outFeatures * inFeatures;
             double bytes = 2.0 * outFeatures * inFeatures + 2.0 * _rows * inFeatures + (double)_rows * outFeatures * (IsHalves ? 2 : 4);
             Console.WriteLine(FormattableString.Invariant(
-                $"{_rows,5} x {outFeatures,5} x {inFeatures,5}  {NameOf(kernel),-48} {seconds * 1e6,8:F1} us  {operations / seconds / 1e12,6:F1} TFLOP/s  {bytes / seconds / 1e12,5:F2} TB/s  error {error}"));
+                $"{_rows,5} x {outFeatures,5} x {inFeatures,5}  {NameOf(kernel),-48} {seconds * 1e6,8:F1} us")
+                + FormattableString.Invariant($"  {operations / seconds / 1e12,6:F1} TFLOP/s  {bytes / seconds / 1e12,5:F2} TB/s  error {error}"));
         }
 
         public void Dispose()

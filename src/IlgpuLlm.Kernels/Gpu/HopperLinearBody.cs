@@ -6,6 +6,9 @@ namespace IlgpuLlm.Kernels.Gpu;
 /// <summary>The size of a product in tiles.</summary>
 internal struct HopperGrid
 {
+    /// <summary>Wide: not 0 if what sums are added to is brought to the second-level cache while they are made.</summary>
+    public int PrefetchesOutput;
+
     /// <summary>Narrow: not 0 if weights need not stay in the second-level cache.</summary>
     public int ReadsWeightsOnce;
 
@@ -64,9 +67,6 @@ internal static class HopperLinearBody<TTile, TEpilogue>
     /// <summary>Rows of activations in a box of their tensor map.</summary>
     public static int ActivationBoxRows => TTile.IsWide ? RowsA : TTile.Columns / TTile.Neighbours;
 
-    /// <summary>Stages that loads are ahead.</summary>
-    public static int Stages => NumStages;
-
     private static int NumConsumerLanes => WarpgroupSize * TTile.Consumers;
 
     private static int BytesA => RowsA * RowBytes;
@@ -79,6 +79,8 @@ internal static class HopperLinearBody<TTile, TEpilogue>
     private static int BoxBytes => TTile.StoresBoxes ? NumConsumerLanes / 32 * HopperBoxStore<TEpilogue>.WarpBytes : 0;
 
     private static int NumStages => (TTile.SharedBytes - SwizzleBytes - BoxBytes) / (StageBytes + 2 * BarrierBytes);
+
+    private static bool PrefetchesOutput => TTile.StoresBoxes && TEpilogue.Accumulates;
 
     /// <summary>Groups that write into each other's stages.</summary>
     private static int Sharers => TTile.IsWide ? TTile.ClusterSize : TTile.Neighbours;
@@ -128,7 +130,7 @@ internal static class HopperLinearBody<TTile, TEpilogue>
             if (TTile.IsWide)
                 PtxIntrinsics.KeepRegisters40();
             if (Group.IdxX == NumConsumerLanes)
-                Produce(memory, full, empty, weightMap, tailMap, activationMap, grid);
+                Produce(memory, full, empty, weightMap, tailMap, activationMap, outputMap, grid);
             if (Split > 1)
                 PtxIntrinsics.ClusterBarrier(); // as the consumers do between writing their sums and reading those of others
         }
@@ -136,7 +138,8 @@ internal static class HopperLinearBody<TTile, TEpilogue>
             PtxIntrinsics.MeetCluster(); // no group leaves while another one reads its memory or writes to it
     }
 
-    private static void Produce(uint memory, uint full, uint empty, long weightMap, long tailMap, long activationMap, HopperGrid grid)
+    private static void Produce(
+        uint memory, uint full, uint empty, long weightMap, long tailMap, long activationMap, long outputMap, HopperGrid grid)
     {
         if (TTile.IsWide || grid.LaunchesNextLate == 0)
             PtxIntrinsics.LaunchDependents();
@@ -159,7 +162,9 @@ internal static class HopperLinearBody<TTile, TEpilogue>
         var at = new StageCursor { Stage = numAhead == NumStages ? 0 : numAhead, Parity = numAhead == NumStages ? 0 : 1 };
         for (int skip = numAhead; tile < NumTiles(grid); tile += NumClusters())
         {
-            at = Fill<TTile>(memory, full, empty, at, weightMap, activationMap, PlaceOf(tile, grid), firstStep + skip, firstStep + numSteps, policy);
+            Place next = PlaceOf(tile, grid);
+            var old = OutputBoxes<TTile>(next, firstStep + skip, firstStep + numSteps, grid);
+            at = Fill<TTile>(memory, full, empty, at, weightMap, activationMap, outputMap, next, old, firstStep + skip, firstStep + numSteps, policy);
             skip = 0;
         }
         if (!TTile.IsWide && grid.LaunchesNextLate != 0)
@@ -167,13 +172,18 @@ internal static class HopperLinearBody<TTile, TEpilogue>
         if (TTile.HasTail)
         {
             for (tile = ClusterIndex(); tile < grid.NumTailTiles; tile += NumClusters())
-                at = Fill<TailShape>(memory, full, empty, at, tailMap, activationMap, PlaceOfTail(tile, grid), 0, numSteps, policy);
+            {
+                Place next = PlaceOfTail(tile, grid);
+                var old = OutputBoxes<TailShape>(next, 0, numSteps, grid);
+                at = Fill<TailShape>(memory, full, empty, at, tailMap, activationMap, outputMap, next, old, 0, numSteps, policy);
+            }
         }
     }
 
     /// <summary>Asks for stages of a tile as they become empty.</summary>
     private static StageCursor Fill<TShape>(
-        uint memory, uint full, uint empty, StageCursor at, long weightMap, long activationMap, Place place, int firstStep, int endStep, long policy)
+        uint memory, uint full, uint empty, StageCursor at, long weightMap, long activationMap, long outputMap, Place place, PrefetchCursor old,
+        int firstStep, int endStep, long policy)
         where TShape : struct, IWgmmaShape
     {
         for (int step = firstStep; step < endStep; step++)
@@ -183,6 +193,8 @@ internal static class HopperLinearBody<TTile, TEpilogue>
             PtxIntrinsics.ExpectBytes(barrier, BytesA + TShape.Columns * RowBytes);
             LoadWeights<TShape>(target, barrier, weightMap, place, step, policy);
             LoadActivations(target, barrier, activationMap, place, step);
+            if (PrefetchesOutput && step >= old.FirstStep)
+                old = Prefetch(outputMap, place, old);
             at = Next(at);
         }
         return at;
@@ -396,6 +408,33 @@ internal static class HopperLinearBody<TTile, TEpilogue>
         return place;
     }
 
+    /// <summary>Boxes of the output that are brought to the second-level cache, as late as is possible: down their rows, then on to the next columns.</summary>
+    private static PrefetchCursor OutputBoxes<TShape>(Place place, int firstStep, int endStep, HopperGrid grid)
+        where TShape : struct, IWgmmaShape
+    {
+        if (!PrefetchesOutput)
+            return default;
+        int numBoxes = TShape.Columns / HopperBoxStore<TEpilogue>.BoxColumns * (RowsA / HopperBoxStore<TEpilogue>.BoxRows);
+        int numSteps = IntrinsicMath.Max(endStep - firstStep, 1), perStep = numSteps >= numBoxes ? 1 : (numBoxes + numSteps - 1) / numSteps;
+        int first = grid.PrefetchesOutput == 0 ? endStep : IntrinsicMath.Max(firstStep, endStep - numBoxes);
+        return new() { FirstStep = first, PerStep = perStep, EndColumn = place.Feature + TShape.Columns, Row = 0, Column = place.Feature };
+    }
+
+    private static PrefetchCursor Prefetch(long outputMap, Place place, PrefetchCursor at)
+    {
+        for (int i = 0; i < at.PerStep && at.Column < at.EndColumn; i++)
+        {
+            PtxIntrinsics.PrefetchBox(outputMap, at.Column, place.Token + at.Row);
+            at.Row += HopperBoxStore<TEpilogue>.BoxRows;
+            if (at.Row == RowsA)
+            {
+                at.Row = 0;
+                at.Column += HopperBoxStore<TEpilogue>.BoxColumns;
+            }
+        }
+        return at;
+    }
+
     /// <summary>A part of a tile.</summary>
     private readonly struct TailShape : IWgmmaShape
     {
@@ -406,6 +445,12 @@ internal static class HopperLinearBody<TTile, TEpilogue>
     private struct Place
     {
         public int Token, Feature;
+    }
+
+    /// <summary>The boxes of the output that are prefetched from a step on.</summary>
+    private struct PrefetchCursor
+    {
+        public int FirstStep, PerStep, EndColumn, Row, Column;
     }
 
     /// <summary>The stage that comes next and the parity of its barrier.</summary>

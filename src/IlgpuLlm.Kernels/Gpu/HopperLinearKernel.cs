@@ -36,6 +36,9 @@ internal sealed class HopperLinearKernel : IDisposable
     /// <summary>Whether lanes store what wide kernels make, for measurements.</summary>
     internal bool WideStoresByLane { get; set; }
 
+    /// <summary>Whether wide kernels bring what they add to to the second-level cache.</summary>
+    internal bool PrefetchesOutput { get; set; } = true;
+
     /// <summary>The way of <see cref="HopperVariants.NarrowForms"/> that is taken where it exists, for measurements.</summary>
     internal int? NarrowForm { get; set; }
 
@@ -136,7 +139,8 @@ internal sealed class HopperLinearKernel : IDisposable
         return tail < form.Cost ? (tiles - rest, parts, rounds * form.Cost + tail) : (tiles, 0, (rounds + 1) * form.Cost);
     }
 
-    private void Launch(int index, GpuLinearWeight weight, nint input, int inputRows, HopperOutput output, ElementType outputType, int outputWidth)
+    private void Launch(
+        int index, GpuLinearWeight weight, nint input, int inputRows, HopperOutput output, ElementType outputType, int outputWidth)
     {
         HopperVariant variant = Table[index];
         var launcher = _launchers[index] ??= _device.Load<Launcher>(variant.Kernel);
@@ -158,6 +162,7 @@ internal sealed class HopperLinearKernel : IDisposable
         else
         {
             (grid.NumTiles, grid.NumTailTiles, _) = Plan(HopperVariants.WideTileOf(index), output.NumRows, weight.OutFeatures);
+            grid.PrefetchesOutput = PrefetchesOutput ? 1 : 0;
             grid.NumTokenTiles = DivideUp(output.NumRows, WideTokens * cluster);
             grid.NumFeatureTiles = clusters;
             clusters = Math.Min(Math.Max(grid.NumTiles, grid.NumTailTiles), _device.NumMultiprocessors / cluster);

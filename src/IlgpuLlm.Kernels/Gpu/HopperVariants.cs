@@ -15,10 +15,10 @@ internal sealed record WideTileForm(int Features, int Cluster, int Tail)
     /// <summary>The time of a tile in units of one of 256 features in a cluster of two, measured: smaller ones read more for what they multiply.</summary>
     public double Cost => CostOf(Features);
 
-    /// <summary>The time of a part of the last tiles.</summary>
-    public double TailCost => CostOf(Tail);
+    /// <summary>The time of a part of the last tiles: loads are as many stages ahead as with whole tiles, so fewer bytes.</summary>
+    public double TailCost => 1.03 * CostOf(Tail);
 
-    private double CostOf(int features) => (Cluster == 1 ? 1.06 : 1.0) * features switch { 64 => 0.35, 128 => 0.56, 192 => 0.78, _ => 1.0 };
+    private double CostOf(int features) => (Cluster == 1 && features > 64 ? 1.06 : 1.0) * features switch { 64 => 0.35, 128 => 0.56, 192 => 0.78, _ => 1.0 };
 }
 
 /// <summary>How narrow tiles of up to 128 tokens are made.</summary>
@@ -38,7 +38,8 @@ internal sealed class HopperVariants
     private const int MaxCluster = 8; // that every device of sm_90 takes
     private const int SmallestTokens = 8;
 
-    private static readonly Type[] Epilogues = [typeof(HalvesEpilogue), typeof(FloatsEpilogue), typeof(ResidualEpilogue), typeof(GateUpEpilogue)]; // in the order of LinearEpilogue
+    // In the order of LinearEpilogue.
+    private static readonly Type[] Epilogues = [typeof(HalvesEpilogue), typeof(FloatsEpilogue), typeof(ResidualEpilogue), typeof(GateUpEpilogue)];
     private static readonly string[] EpilogueNames = ["halves", "floats", "residual", "gate-up"];
     private static readonly Type[] Stores = [typeof(BoxStores), typeof(LaneStores)];
     private static readonly Type[] Tokens = [typeof(C8), typeof(C16), typeof(C32), typeof(C64), typeof(C128)];
@@ -93,8 +94,11 @@ internal sealed class HopperVariants
     /// <summary>Whether there is such a variant: half a box of activations is a period of the swizzle at least, and loads are ahead.</summary>
     public bool Exists(int index)
     {
-        int narrow = index / Epilogues.Length - NumWide;
-        return narrow < 0 || Exists(NarrowForms[narrow / Splits.Length / Tokens.Length], SmallestTokens << narrow / Splits.Length % Tokens.Length, 1 << narrow % Splits.Length);
+        int shape = index / Epilogues.Length;
+        if (shape < NumWide)
+            return true;
+        (int form, int tokens, int split) = NarrowOf(shape);
+        return Exists(NarrowForms[form], SmallestTokens << tokens, 1 << split);
     }
 
     private static bool Exists(NarrowForm form, int tokens, int split) =>
@@ -119,15 +123,23 @@ internal sealed class HopperVariants
         }
         else
         {
-            (int way, int tokens, int split) = ((shape - NumWide) / Splits.Length / Tokens.Length, (shape - NumWide) / Splits.Length % Tokens.Length, (shape - NumWide) % Splits.Length);
+            (int way, int tokens, int split) = NarrowOf(shape);
             var form = NarrowForms[way];
             isTrial = way != BestForm(SmallestTokens << tokens);
             groupsThatFit = form.GroupsThatFit;
-            tile = typeof(NarrowTile<,,,,>).MakeGenericType(Tokens[tokens], Constant(form.Features), Constant(form.Kilobytes), Constant(form.Neighbours), Splits[split]);
-            name = $"narrow.{SmallestTokens << tokens}x{form.Features}.{form.Kilobytes}k.{(form.Neighbours > 1 ? $"n{form.Neighbours}." : "")}k{1 << split}";
+            tile = typeof(NarrowTile<,,,,>).MakeGenericType(
+                Tokens[tokens], Constant(form.Features), Constant(form.Kilobytes), Constant(form.Neighbours), Splits[split]);
+            string neighbours = form.Neighbours > 1 ? $"n{form.Neighbours}." : "";
+            name = $"narrow.{SmallestTokens << tokens}x{form.Features}.{form.Kilobytes}k.{neighbours}k{1 << split}";
         }
         var of = typeof(HopperVariants).GetMethod(nameof(Of), BindingFlags.Static | BindingFlags.NonPublic)!.MakeGenericMethod(tile, Epilogues[epilogue]);
         return (HopperVariant)of.Invoke(null, [$"linear.hopper.{name}.{EpilogueNames[epilogue]}", isTrial, groupsThatFit])!;
+    }
+
+    private static (int Form, int Tokens, int Split) NarrowOf(int shape)
+    {
+        int narrow = shape - NumWide;
+        return (narrow / Splits.Length / Tokens.Length, narrow / Splits.Length % Tokens.Length, narrow % Splits.Length);
     }
 
     private static Type Constant(int value) => value switch
