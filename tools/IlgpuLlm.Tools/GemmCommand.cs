@@ -30,67 +30,51 @@ internal static class GemmCommand
         var shapes = new Argument<string[]>("shapes") { Description = "ROWSxNxK: rows, output features, input features.", DefaultValueFactory = _ => DefaultShapes };
         var device = new Option<int>("--device") { Description = "The CUDA device." };
         var epilogue = new Option<LinearEpilogue>("--epilogue") { Description = "What becomes of the sums." };
-        var allTiles = new Option<bool>("--all-tiles") { Description = "Every wide tile for each shape of more than 128 rows, not the one that is chosen." };
-        var command = new Command("gemm", "Times products of F16 weights on a Hopper GPU.") { shapes, device, epilogue, allTiles };
+        var allTiles = new Option<bool>("--all-tiles") { Description = "Every wide tile or way of a narrow one for each shape, not the one that is chosen." };
+        var tile = new Option<int?>("--tile") { Description = "The wide tile, by its number." };
+        var form = new Option<int?>("--form") { Description = "The way of narrow tiles, by its number, where it exists." };
+        var split = new Option<int[]>("--split") { Description = "Groups that share the k of a narrow tile, one or more of 1, 2, 4, 8.", AllowMultipleArgumentsPerToken = true };
+        var byLane = new Option<bool>("--lane-stores") { Description = "Lanes store what wide kernels make, not the tensor memory accelerator." };
+        var noPrefetch = new Option<bool>("--no-prefetch") { Description = "Wide kernels do not bring the residual to the second-level cache before they add to it." };
+        var readOnce = new Option<bool>("--read-once") { Description = "Weights of narrow kernels are the first to leave the second-level cache." };
+        var launchLate = new Option<bool>("--launch-late") { Description = "Narrow kernels let the next one start when they have asked for all they read." };
+        var command = new Command("gemm", "Times products of F16 weights on a Hopper GPU.")
+        {
+            shapes, device, epilogue, allTiles, tile, form, split, byLane, noPrefetch, readOnce, launchLate,
+        };
         command.SetAction(result =>
         {
             using CudaGpuDevice gpu = CudaGpuDevice.Create(result.GetValue(device));
-            using var kernel = new HopperLinearKernel(gpu);
+            using var kernel = new HopperLinearKernel(gpu)
+            {
+                WideStoresByLane = result.GetValue(byLane),
+                PrefetchesOutput = !result.GetValue(noPrefetch),
+                ReadsWeightsOnce = result.GetValue(readOnce),
+                LaunchesNextLate = result.GetValue(launchLate),
+            };
+            bool isAll = result.GetValue(allTiles);
             Console.WriteLine($"{gpu.Description}, {gpu.NumMultiprocessors} multiprocessors, epilogue {result.GetValue(epilogue)}");
             foreach (string shape in result.GetValue(shapes)!)
             {
                 if (shape.Split('x').Select(n => int.Parse(n, CultureInfo.InvariantCulture)).ToArray() is not [int rows, int outFeatures, int inFeatures])
                     throw new ArgumentException($"'{shape}' is not ROWSxNxK");
                 bool isWide = rows > HopperLinearKernel.MaxNarrowRows;
-                foreach (int? tile in isWide && result.GetValue(allTiles) ? Enumerable.Range(0, HopperVariants.WideTiles.Length).Cast<int?>() : [null])
+                using var product = new Product(gpu, rows, outFeatures, inFeatures, result.GetValue(epilogue));
+                int?[] splits = isWide || result.GetValue(split) is not { Length: > 0 } given ? [null] : [.. given];
+                int numForms = isWide ? HopperVariants.WideTiles.Length : HopperVariants.NarrowForms.Length;
+                int?[] forms = isAll ? [.. Enumerable.Range(0, numForms)] : [isWide ? result.GetValue(tile) : result.GetValue(form)];
+                var measured = new HashSet<string>(); // a way that does not exist is replaced by the one that is chosen
+                foreach ((int? groups, int? number) in from groups in splits from number in forms select (groups, number))
                 {
-                    kernel.WideTile = tile;
-                    Measure(gpu, kernel, rows, outFeatures, inFeatures, result.GetValue(epilogue));
+                    kernel.NarrowSplit = groups;
+                    (kernel.WideTile, kernel.NarrowForm) = isWide ? (number, (int?)null) : (null, number);
+                    if (measured.Add(product.NameOf(kernel)))
+                        product.Measure(kernel);
                 }
             }
             return 0;
         });
         return command;
-    }
-
-    private static void Measure(CudaGpuDevice gpu, HopperLinearKernel kernel, int rows, int outFeatures, int inFeatures, LinearEpilogue epilogue)
-    {
-        var random = new FillRandomKernel(gpu);
-        long weightBytes = 2L * outFeatures * inFeatures;
-        bool isWide = rows > HopperLinearKernel.MaxNarrowRows, isHalves = epilogue is LinearEpilogue.Halves or LinearEpilogue.GateUp;
-        var weights = new GpuLinearWeight[isWide ? 1 : (int)Math.Max(2, (RotatedBytes + weightBytes - 1) / weightBytes)];
-        for (int i = 0; i < weights.Length; i++)
-        {
-            weights[i] = new GpuLinearWeight(gpu, random, outFeatures, inFeatures, ElementType.F16, hasBias: false);
-            weights[i].FillRandom((ulong)i, 0.5f);
-        }
-        using var input = GpuBuffer.Allocate(gpu, ElementType.F16, (long)rows * inFeatures);
-        using var output = GpuBuffer.Allocate(gpu, isHalves ? ElementType.F16 : ElementType.F32, (long)rows * outFeatures);
-        random.Launch(input, seed: 1000, amplitude: 0.5f);
-        kernel.Launch(weights[0], input, output, rows, epilogue); // compiles it
-        string error = epilogue is LinearEpilogue.Halves or LinearEpilogue.Floats ? MaxError(gpu, weights[0], input, output, rows).ToString("E1") : "-";
-
-        int launches = Math.Max(GraphLaunches, weights.Length);
-        using var graph = new CudaGraph((CudaStream)gpu.Stream, gpu.HasDependentLaunch, () =>
-        {
-            for (int i = 0; i < launches; i++)
-                kernel.Launch(weights[i % weights.Length], input, output, rows, epilogue);
-        });
-        graph.Launch();
-        gpu.Stream.Synchronize();
-        double seconds = double.PositiveInfinity;
-        for (int i = 0; i < NumRepetitions; i++)
-        {
-            var watch = Stopwatch.StartNew();
-            graph.Launch();
-            gpu.Stream.Synchronize();
-            seconds = Math.Min(seconds, watch.Elapsed.TotalSeconds / launches);
-        }
-        double bytes = weightBytes + 2.0 * rows * inFeatures + (double)rows * outFeatures * (isHalves ? 2 : 4);
-        Console.WriteLine(FormattableString.Invariant(
-            $"{rows,5} x {outFeatures,5} x {inFeatures,5}  {kernel.NameOf(weights[0], rows, epilogue),-38} {seconds * 1e6,8:F1} us  {2.0 * rows * outFeatures * inFeatures / seconds / 1e12,6:F1} TFLOP/s  {bytes / seconds / 1e12,5:F2} TB/s  error {error}"));
-        foreach (var weight in weights)
-            weight.Dispose();
     }
 
     /// <summary>The largest difference of some sums from double-precision dot products.</summary>
@@ -115,5 +99,75 @@ internal static class GemmCommand
             max = Math.Max(max, difference); // NaN stays
         }
         return max;
+    }
+
+    /// <summary>A product's operands, and as many weights as keep a cache from holding them.</summary>
+    private sealed class Product : IDisposable
+    {
+        private readonly CudaGpuDevice _gpu;
+        private readonly LinearEpilogue _epilogue;
+        private readonly int _rows;
+        private readonly GpuLinearWeight[] _weights;
+        private readonly GpuBuffer _input, _output;
+
+        public Product(CudaGpuDevice gpu, int rows, int outFeatures, int inFeatures, LinearEpilogue epilogue)
+        {
+            (_gpu, _rows, _epilogue) = (gpu, rows, epilogue);
+            var random = new FillRandomKernel(gpu);
+            long weightBytes = 2L * outFeatures * inFeatures;
+            _weights = new GpuLinearWeight[rows > HopperLinearKernel.MaxNarrowRows ? 1 : (int)Math.Max(2, (RotatedBytes + weightBytes - 1) / weightBytes)];
+            for (int i = 0; i < _weights.Length; i++)
+            {
+                _weights[i] = new GpuLinearWeight(gpu, random, outFeatures, inFeatures, ElementType.F16, hasBias: false);
+                _weights[i].FillRandom((ulong)i, 0.5f);
+            }
+            _input = GpuBuffer.Allocate(gpu, ElementType.F16, (long)rows * inFeatures);
+            _output = GpuBuffer.Allocate(gpu, IsHalves ? ElementType.F16 : ElementType.F32, (long)rows * outFeatures);
+            random.Launch(_input, seed: 1000, amplitude: 0.5f);
+        }
+
+        private bool IsHalves => _epilogue is LinearEpilogue.Halves or LinearEpilogue.GateUp;
+
+        public string NameOf(HopperLinearKernel kernel) => kernel.NameOf(_weights[0], _rows, _epilogue);
+
+        public void Measure(HopperLinearKernel kernel)
+        {
+            // Adding to nothing is like storing.
+            bool isChecked = _epilogue != LinearEpilogue.GateUp;
+            _gpu.CopyToDevice(new byte[_output.Length * _output.Type.SizeInBytes()], _output.Address);
+            kernel.Launch(_weights[0], _input, _output, _rows, _epilogue); // compiles it
+            string error = isChecked ? MaxError(_gpu, _weights[0], _input, _output, _rows).ToString("E1", CultureInfo.InvariantCulture) : "-";
+
+            int launches = Math.Max(GraphLaunches, _weights.Length);
+            using var graph = new CudaGraph((CudaStream)_gpu.Stream, _gpu.HasDependentLaunch, () =>
+            {
+                for (int i = 0; i < launches; i++)
+                    kernel.Launch(_weights[i % _weights.Length], _input, _output, _rows, _epilogue);
+            });
+            graph.Launch();
+            _gpu.Stream.Synchronize();
+            double seconds = double.PositiveInfinity;
+            for (int i = 0; i < NumRepetitions; i++)
+            {
+                var watch = Stopwatch.StartNew();
+                graph.Launch();
+                _gpu.Stream.Synchronize();
+                seconds = Math.Min(seconds, watch.Elapsed.TotalSeconds / launches);
+            }
+            (int outFeatures, int inFeatures) = (_weights[0].OutFeatures, _weights[0].InFeatures);
+            double operations = 2.0 * _rows * outFeatures * inFeatures;
+            double bytes = 2.0 * outFeatures * inFeatures + 2.0 * _rows * inFeatures + (double)_rows * outFeatures * (IsHalves ? 2 : 4);
+            Console.WriteLine(FormattableString.Invariant(
+                $"{_rows,5} x {outFeatures,5} x {inFeatures,5}  {NameOf(kernel),-48} {seconds * 1e6,8:F1} us")
+                + FormattableString.Invariant($"  {operations / seconds / 1e12,6:F1} TFLOP/s  {bytes / seconds / 1e12,5:F2} TB/s  error {error}"));
+        }
+
+        public void Dispose()
+        {
+            foreach (var weight in _weights)
+                weight.Dispose();
+            _input.Dispose();
+            _output.Dispose();
+        }
     }
 }

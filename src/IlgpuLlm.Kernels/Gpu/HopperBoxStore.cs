@@ -4,8 +4,8 @@ using IlgpuLlm.Kernels.Gpu.Ptx;
 namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>
-/// Stores sums by the tensor memory accelerator: a warp lays a box of 16 rows and 128 bytes (64, if gate and up become halves) into shared memory, and the copy engine
-/// stores it, or adds it to what is there, while the warp goes on. Each warp has two boxes that take turns, and meets no other warp. What lies outside
+/// Stores sums by the tensor memory accelerator: a warp lays a box of 16 rows and 128 bytes (64, if gate and up become halves) into shared memory, and the
+/// copy engine stores it, or adds it to what is there, while the warp goes on. Each warp has two boxes that take turns, and meets no other warp. What lies outside
 /// of the output's tensor map is not stored.
 /// </summary>
 internal static class HopperBoxStore<TEpilogue>

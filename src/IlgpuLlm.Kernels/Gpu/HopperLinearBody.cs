@@ -6,6 +6,15 @@ namespace IlgpuLlm.Kernels.Gpu;
 /// <summary>The size of a product in tiles.</summary>
 internal struct HopperGrid
 {
+    /// <summary>Wide: not 0 if what sums are added to is brought to the second-level cache while they are made.</summary>
+    public int PrefetchesOutput;
+
+    /// <summary>Narrow: not 0 if weights need not stay in the second-level cache.</summary>
+    public int ReadsWeightsOnce;
+
+    /// <summary>Narrow: not 0 if the next kernel is to start when all copies were asked for, not at once.</summary>
+    public int LaunchesNextLate;
+
     /// <summary>Wide: tiles that are made whole, a multiple of the clusters, lest some of these wait for others in the end.</summary>
     public int NumTiles;
 
@@ -47,7 +56,7 @@ internal static class HopperLinearBody<TTile, TEpilogue>
     public static int GroupSize => NumConsumerLanes + (TTile.IsWide ? WarpgroupSize : 32);
 
     /// <summary>Dynamic shared memory of a group: stages, boxes to be stored, two barriers for each stage, and what alignment may take.</summary>
-    public static int SharedBytes => SwizzleBytes + BoxBytes + NumStages * (StageBytes + 2 * BarrierBytes);
+    public static int SharedBytes => SwizzleBytes + DataBytes + NumStages * 2 * BarrierBytes;
 
     /// <summary>Rows of weights in a box of their tensor map.</summary>
     public static int WeightBoxRows => BoxRows<TTile>();
@@ -56,7 +65,7 @@ internal static class HopperLinearBody<TTile, TEpilogue>
     public static int TailBoxRows => BoxRows<TailShape>();
 
     /// <summary>Rows of activations in a box of their tensor map.</summary>
-    public static int ActivationBoxRows => TTile.IsWide ? RowsA : TTile.Columns;
+    public static int ActivationBoxRows => TTile.IsWide ? RowsA : TTile.Columns / TTile.Neighbours;
 
     private static int NumConsumerLanes => WarpgroupSize * TTile.Consumers;
 
@@ -64,9 +73,20 @@ internal static class HopperLinearBody<TTile, TEpilogue>
 
     private static int StageBytes => BytesA + TTile.Columns * RowBytes;
 
+    /// <summary>Stages and boxes. A narrow tile's sums take the place of its stages.</summary>
+    private static int DataBytes => BoxBytes + Math.Max(NumStages * StageBytes, TTile.IsWide ? 0 : TTile.Columns * StagedPitch * sizeof(float));
+
     private static int BoxBytes => TTile.StoresBoxes ? NumConsumerLanes / 32 * HopperBoxStore<TEpilogue>.WarpBytes : 0;
 
     private static int NumStages => (TTile.SharedBytes - SwizzleBytes - BoxBytes) / (StageBytes + 2 * BarrierBytes);
+
+    private static bool PrefetchesOutput => TTile.StoresBoxes && TEpilogue.Accumulates;
+
+    /// <summary>Groups that write into each other's stages.</summary>
+    private static int Sharers => TTile.IsWide ? TTile.ClusterSize : TTile.Neighbours;
+
+    /// <summary>Groups that share the k of a tile.</summary>
+    private static int Split => TTile.IsWide ? 1 : TTile.ClusterSize / TTile.Neighbours;
 
     /// <summary>Floats between two tokens of a narrow tile in shared memory: a warp's stores of a column meet each bank once.</summary>
     private static int StagedPitch => RowsA + 4;
@@ -76,11 +96,11 @@ internal static class HopperLinearBody<TTile, TEpilogue>
         Wgmma.Declare<TTile>();
         var shared = SharedMemory.GetDynamic<UInt4>();
         uint memory = (PtxIntrinsics.SharedAddress(ref shared[0]) + (SwizzleBytes - 1)) & ~(uint)(SwizzleBytes - 1);
-        uint full = memory + (uint)(NumStages * StageBytes + BoxBytes), empty = full + (uint)(NumStages * BarrierBytes);
+        uint full = memory + (uint)DataBytes, empty = full + (uint)(NumStages * BarrierBytes);
         if (Group.IdxX == 0)
         {
-            // The cluster's groups write weights into each other's stages: a stage is empty when it is so in all of them.
-            int numWarps = NumConsumerLanes / 32 * (TTile.IsWide ? TTile.ClusterSize : 1);
+            // Groups of the cluster write into each other's stages: a stage is empty when it is so in all of them.
+            int numWarps = NumConsumerLanes / 32 * Sharers;
             for (int stage = 0; stage < NumStages; stage++)
             {
                 PtxIntrinsics.InitBarrier(full + (uint)(stage * BarrierBytes), 1);
@@ -88,7 +108,12 @@ internal static class HopperLinearBody<TTile, TEpilogue>
             }
             PtxIntrinsics.FenceBarriers();
         }
-        if (TTile.IsWide && TTile.ClusterSize > 1)
+        else if (Group.IdxX == NumConsumerLanes)
+        {
+            PtxIntrinsics.PrefetchMap(weightMap);
+            PtxIntrinsics.PrefetchMap(activationMap);
+        }
+        if (Sharers > 1)
             PtxIntrinsics.MeetCluster();
         else
             Group.Barrier();
@@ -105,17 +130,20 @@ internal static class HopperLinearBody<TTile, TEpilogue>
             if (TTile.IsWide)
                 PtxIntrinsics.KeepRegisters40();
             if (Group.IdxX == NumConsumerLanes)
-                Produce(memory, full, empty, weightMap, tailMap, activationMap, grid);
-            if (!TTile.IsWide && TTile.ClusterSize > 1)
+                Produce(memory, full, empty, weightMap, tailMap, activationMap, outputMap, grid);
+            if (Split > 1)
                 PtxIntrinsics.ClusterBarrier(); // as the consumers do between writing their sums and reading those of others
         }
         if (TTile.ClusterSize > 1)
             PtxIntrinsics.MeetCluster(); // no group leaves while another one reads its memory or writes to it
     }
 
-    private static void Produce(uint memory, uint full, uint empty, long weightMap, long tailMap, long activationMap, HopperGrid grid)
+    private static void Produce(
+        uint memory, uint full, uint empty, long weightMap, long tailMap, long activationMap, long outputMap, HopperGrid grid)
     {
-        PtxIntrinsics.LaunchDependents();
+        if (TTile.IsWide || grid.LaunchesNextLate == 0)
+            PtxIntrinsics.LaunchDependents();
+        long policy = TTile.IsWide ? 0 : PtxIntrinsics.CachePolicy(grid.ReadsWeightsOnce);
         int tile = ClusterIndex();
         int firstStep = PtxIntrinsics.Here(FirstStep(grid)), numSteps = PtxIntrinsics.Here(EndStep(grid) - firstStep);
         Place place = PlaceOf(tile, grid);
@@ -125,7 +153,7 @@ internal static class HopperLinearBody<TTile, TEpilogue>
         for (int i = 0; i < numAhead; i++)
         {
             PtxIntrinsics.ExpectBytes(full + (uint)(i * BarrierBytes), StageBytes);
-            LoadWeights<TTile>(memory + (uint)(i * StageBytes), full + (uint)(i * BarrierBytes), weightMap, place, firstStep + i);
+            LoadWeights<TTile>(memory + (uint)(i * StageBytes), full + (uint)(i * BarrierBytes), weightMap, place, firstStep + i, policy);
         }
         PtxIntrinsics.WaitForDependencies();
         for (int i = 0; i < numAhead; i++)
@@ -134,19 +162,28 @@ internal static class HopperLinearBody<TTile, TEpilogue>
         var at = new StageCursor { Stage = numAhead == NumStages ? 0 : numAhead, Parity = numAhead == NumStages ? 0 : 1 };
         for (int skip = numAhead; tile < NumTiles(grid); tile += NumClusters())
         {
-            at = Fill<TTile>(memory, full, empty, at, weightMap, activationMap, PlaceOf(tile, grid), firstStep + skip, firstStep + numSteps);
+            Place next = PlaceOf(tile, grid);
+            var old = OutputBoxes<TTile>(next, firstStep + skip, firstStep + numSteps, grid);
+            at = Fill<TTile>(memory, full, empty, at, weightMap, activationMap, outputMap, next, old, firstStep + skip, firstStep + numSteps, policy);
             skip = 0;
         }
+        if (!TTile.IsWide && grid.LaunchesNextLate != 0)
+            PtxIntrinsics.LaunchDependents();
         if (TTile.HasTail)
         {
             for (tile = ClusterIndex(); tile < grid.NumTailTiles; tile += NumClusters())
-                at = Fill<TailShape>(memory, full, empty, at, tailMap, activationMap, PlaceOfTail(tile, grid), 0, numSteps);
+            {
+                Place next = PlaceOfTail(tile, grid);
+                var old = OutputBoxes<TailShape>(next, 0, numSteps, grid);
+                at = Fill<TailShape>(memory, full, empty, at, tailMap, activationMap, outputMap, next, old, 0, numSteps, policy);
+            }
         }
     }
 
     /// <summary>Asks for stages of a tile as they become empty.</summary>
     private static StageCursor Fill<TShape>(
-        uint memory, uint full, uint empty, StageCursor at, long weightMap, long activationMap, Place place, int firstStep, int endStep)
+        uint memory, uint full, uint empty, StageCursor at, long weightMap, long activationMap, long outputMap, Place place, PrefetchCursor old,
+        int firstStep, int endStep, long policy)
         where TShape : struct, IWgmmaShape
     {
         for (int step = firstStep; step < endStep; step++)
@@ -154,8 +191,10 @@ internal static class HopperLinearBody<TTile, TEpilogue>
             uint barrier = full + (uint)(at.Stage * BarrierBytes), target = memory + (uint)(at.Stage * StageBytes);
             PtxIntrinsics.WaitBarrier(empty + (uint)(at.Stage * BarrierBytes), at.Parity);
             PtxIntrinsics.ExpectBytes(barrier, BytesA + TShape.Columns * RowBytes);
-            LoadWeights<TShape>(target, barrier, weightMap, place, step);
+            LoadWeights<TShape>(target, barrier, weightMap, place, step, policy);
             LoadActivations(target, barrier, activationMap, place, step);
+            if (PrefetchesOutput && step >= old.FirstStep)
+                old = Prefetch(outputMap, place, old);
             at = Next(at);
         }
         return at;
@@ -205,6 +244,14 @@ internal static class HopperLinearBody<TTile, TEpilogue>
 
     private static void ConsumeNarrow(uint memory, uint full, uint empty, HopperOutput output, HopperGrid grid)
     {
+        int feature = PlaceOf(ClusterIndex(), grid).Feature;
+        int runLength = HopperStore<TEpilogue>.RunLength, numRuns = RowsA / runLength, tokens = NumConsumerLanes / numRuns;
+        int run = (Group.IdxX & (numRuns - 1)) * runLength;
+        int token = PtxIntrinsics.Here(Rank() / TTile.Neighbours * tokens + Group.IdxX / numRuns);
+
+        // What is added to arrives while the product is made, which waits for the previous kernel as well.
+        PtxIntrinsics.WaitForDependencies();
+        Float8 old = HopperStore<TEpilogue>.LoadOld(output, token, feature + run);
         Multiply<TTile>(memory, full, empty, new StageCursor(), PtxIntrinsics.Here(EndStep(grid) - FirstStep(grid)));
 
         // The stages are done with: the sums take their place, [tokens, features].
@@ -212,19 +259,17 @@ internal static class HopperLinearBody<TTile, TEpilogue>
         int lane = Group.IdxX & 31;
         int first = (lane & 3) * 2 * StagedPitch + (Group.IdxX >> 5) * 16 + (lane >> 2);
         Wgmma.StoreTransposed<TTile>(memory + (uint)(first * sizeof(float)), (uint)(StagedPitch * sizeof(float)));
-        if (TTile.ClusterSize > 1)
+        if (Split > 1)
             PtxIntrinsics.ClusterBarrier();
         else
             PtxIntrinsics.PartialBarrier(NumConsumerLanes);
 
-        PtxIntrinsics.WaitForDependencies();
-        int feature = PlaceOf(ClusterIndex(), grid).Feature;
-        int runLength = HopperStore<TEpilogue>.RunLength, numRuns = RowsA / runLength, tokens = NumConsumerLanes / numRuns;
-        int run = (Group.IdxX & (numRuns - 1)) * runLength;
-        for (int token = PtxIntrinsics.Here(Rank() * tokens + Group.IdxX / numRuns); token < output.NumRows; token += TTile.ClusterSize * tokens)
+        while (token < output.NumRows)
         {
             uint sums = memory + (uint)((token * StagedPitch + run) * sizeof(float));
-            HopperStore<TEpilogue>.StoreRun(output, token, feature + run, Eight(sums), TEpilogue.IsGated ? Eight(sums + 8 * sizeof(float)) : default);
+            HopperStore<TEpilogue>.StoreRun(output, token, feature + run, Eight(sums), TEpilogue.IsGated ? Eight(sums + 8 * sizeof(float)) : default, old);
+            token += Split * tokens;
+            old = HopperStore<TEpilogue>.LoadOld(output, token, feature + run);
         }
     }
 
@@ -255,10 +300,10 @@ internal static class HopperLinearBody<TTile, TEpilogue>
     private static void Release(uint barrier)
     {
         int lane = Group.IdxX & 31;
-        if (TTile.IsWide && TTile.ClusterSize > 1)
+        if (Sharers > 1)
         {
-            if (lane < TTile.ClusterSize)
-                PtxIntrinsics.ArriveBarrier(barrier, lane);
+            if (lane < Sharers)
+                PtxIntrinsics.ArriveBarrier(barrier, FirstSharer() + lane);
         }
         else if (lane == 0)
         {
@@ -272,12 +317,12 @@ internal static class HopperLinearBody<TTile, TEpilogue>
     private static int BoxRows<TShape>()
         where TShape : struct, IWgmmaShape => TTile.IsWide ? TShape.Columns / TTile.ClusterSize : RowsA;
 
-    private static void LoadWeights<TShape>(uint stage, uint barrier, long map, Place place, int step)
+    private static void LoadWeights<TShape>(uint stage, uint barrier, long map, Place place, int step, long policy)
         where TShape : struct, IWgmmaShape
     {
         if (!TTile.IsWide)
         {
-            PtxIntrinsics.CopyBox(stage, map, step * Wgmma.TileK, place.Feature, barrier);
+            PtxIntrinsics.CopyBox(stage, map, step * Wgmma.TileK, place.Feature, barrier, policy);
         }
         else if (TTile.ClusterSize == 1)
         {
@@ -291,16 +336,27 @@ internal static class HopperLinearBody<TTile, TEpilogue>
         }
     }
 
-    private static void LoadActivations(uint stage, uint barrier, long map, Place place, int step) =>
-        PtxIntrinsics.CopyBox(TTile.IsWide ? stage : stage + (uint)BytesA, map, step * Wgmma.TileK, place.Token, barrier);
+    private static void LoadActivations(uint stage, uint barrier, long map, Place place, int step)
+    {
+        if (TTile.Neighbours == 1)
+        {
+            PtxIntrinsics.CopyBox(TTile.IsWide ? stage : stage + (uint)BytesA, map, step * Wgmma.TileK, place.Token, barrier);
+        }
+        else
+        {
+            int row = Rank() % TTile.Neighbours * ActivationBoxRows, groups = ((1 << TTile.Neighbours) - 1) << FirstSharer();
+            PtxIntrinsics.CopyBoxToCluster(stage + (uint)(BytesA + row * RowBytes), map, step * Wgmma.TileK, row, barrier, groups);
+        }
+    }
 
-    /// <summary>Eight staged sums, those of the cluster's groups added in the order of k.</summary>
+    /// <summary>Eight staged sums, those of the groups that share a tile's k added in the order of k.</summary>
     private static Float8 Eight(uint address)
     {
-        if (TTile.ClusterSize == 1)
+        if (Split == 1)
             return new() { Low = PtxIntrinsics.LoadShared4(address), High = PtxIntrinsics.LoadShared4(address + 4 * sizeof(float)) };
-        Float4 low = PtxIntrinsics.LoadShared4(address, 0), high = PtxIntrinsics.LoadShared4(address + 4 * sizeof(float), 0);
-        for (int rank = 1; rank < TTile.ClusterSize; rank++)
+        int first = Rank() % TTile.Neighbours;
+        Float4 low = PtxIntrinsics.LoadShared4(address, first), high = PtxIntrinsics.LoadShared4(address + 4 * sizeof(float), first);
+        for (int rank = first + TTile.Neighbours; rank < TTile.ClusterSize; rank += TTile.Neighbours)
         {
             Float4 nextLow = PtxIntrinsics.LoadShared4(address, rank), nextHigh = PtxIntrinsics.LoadShared4(address + 4 * sizeof(float), rank);
             low = new() { X = low.X + nextLow.X, Y = low.Y + nextLow.Y, Z = low.Z + nextLow.Z, W = low.W + nextLow.W };
@@ -315,9 +371,12 @@ internal static class HopperLinearBody<TTile, TEpilogue>
 
     private static int NumClusters() => TTile.ClusterSize == 1 ? Grid.DimX : PtxIntrinsics.NumClusters();
 
-    private static int FirstStep(HopperGrid grid) => TTile.IsWide ? 0 : grid.NumSteps * Rank() / TTile.ClusterSize;
+    /// <summary>The first of the groups of the cluster that this one shares stages with: ranks count them first, then the shares of k.</summary>
+    private static int FirstSharer() => TTile.IsWide ? 0 : Rank() / TTile.Neighbours * TTile.Neighbours;
 
-    private static int EndStep(HopperGrid grid) => TTile.IsWide ? grid.NumSteps : grid.NumSteps * (Rank() + 1) / TTile.ClusterSize;
+    private static int FirstStep(HopperGrid grid) => Split == 1 ? 0 : grid.NumSteps * (Rank() / TTile.Neighbours) / Split;
+
+    private static int EndStep(HopperGrid grid) => Split == 1 ? grid.NumSteps : grid.NumSteps * (Rank() / TTile.Neighbours + 1) / Split;
 
     private static int NumTiles(HopperGrid grid) => TTile.IsWide ? grid.NumTiles : NumClusters();
 
@@ -328,7 +387,7 @@ internal static class HopperLinearBody<TTile, TEpilogue>
     private static Place PlaceOf(int tile, HopperGrid grid)
     {
         if (!TTile.IsWide)
-            return new() { Feature = PtxIntrinsics.Here(tile * RowsA) };
+            return new() { Feature = PtxIntrinsics.Here((tile * TTile.Neighbours + Rank() % TTile.Neighbours) * RowsA) };
         int stretch = RasterTokens / (RowsA * TTile.ClusterSize);
         int first = tile / (stretch * grid.NumFeatureTiles) * stretch;
         int height = IntrinsicMath.Min(grid.NumTokenTiles - first, stretch);
@@ -349,6 +408,33 @@ internal static class HopperLinearBody<TTile, TEpilogue>
         return place;
     }
 
+    /// <summary>Boxes of the output that are brought to the second-level cache, as late as is possible: down their rows, then on to the next columns.</summary>
+    private static PrefetchCursor OutputBoxes<TShape>(Place place, int firstStep, int endStep, HopperGrid grid)
+        where TShape : struct, IWgmmaShape
+    {
+        if (!PrefetchesOutput)
+            return default;
+        int numBoxes = TShape.Columns / HopperBoxStore<TEpilogue>.BoxColumns * (RowsA / HopperBoxStore<TEpilogue>.BoxRows);
+        int numSteps = IntrinsicMath.Max(endStep - firstStep, 1), perStep = numSteps >= numBoxes ? 1 : (numBoxes + numSteps - 1) / numSteps;
+        int first = grid.PrefetchesOutput == 0 ? endStep : IntrinsicMath.Max(firstStep, endStep - numBoxes);
+        return new() { FirstStep = first, PerStep = perStep, EndColumn = place.Feature + TShape.Columns, Row = 0, Column = place.Feature };
+    }
+
+    private static PrefetchCursor Prefetch(long outputMap, Place place, PrefetchCursor at)
+    {
+        for (int i = 0; i < at.PerStep && at.Column < at.EndColumn; i++)
+        {
+            PtxIntrinsics.PrefetchBox(outputMap, at.Column, place.Token + at.Row);
+            at.Row += HopperBoxStore<TEpilogue>.BoxRows;
+            if (at.Row == RowsA)
+            {
+                at.Row = 0;
+                at.Column += HopperBoxStore<TEpilogue>.BoxColumns;
+            }
+        }
+        return at;
+    }
+
     /// <summary>A part of a tile.</summary>
     private readonly struct TailShape : IWgmmaShape
     {
@@ -359,6 +445,12 @@ internal static class HopperLinearBody<TTile, TEpilogue>
     private struct Place
     {
         public int Token, Feature;
+    }
+
+    /// <summary>The boxes of the output that are prefetched from a step on.</summary>
+    private struct PrefetchCursor
+    {
+        public int FirstStep, PerStep, EndColumn, Row, Column;
     }
 
     /// <summary>The stage that comes next and the parity of its barrier.</summary>

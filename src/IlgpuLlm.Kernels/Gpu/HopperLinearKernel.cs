@@ -36,6 +36,21 @@ internal sealed class HopperLinearKernel : IDisposable
     /// <summary>Whether lanes store what wide kernels make, for measurements.</summary>
     internal bool WideStoresByLane { get; set; }
 
+    /// <summary>Whether wide kernels bring what they add to to the second-level cache.</summary>
+    internal bool PrefetchesOutput { get; set; } = true;
+
+    /// <summary>The way of <see cref="HopperVariants.NarrowForms"/> that is taken where it exists, for measurements.</summary>
+    internal int? NarrowForm { get; set; }
+
+    /// <summary>The groups that share the k of a narrow tile, for measurements: 1, 2, 4 or 8. Changes the bits of results.</summary>
+    internal int? NarrowSplit { get; set; }
+
+    /// <summary>Whether narrow kernels' weights are the first to leave the second-level cache.</summary>
+    internal bool ReadsWeightsOnce { get; set; }
+
+    /// <summary>Whether narrow kernels let the next one start only when they have asked for all they read.</summary>
+    internal bool LaunchesNextLate { get; set; }
+
     private delegate void Launcher(
         AcceleratorStream stream, KernelConfig config, long weightMap, long tailMap, long activationMap, long outputMap, HopperOutput output, HopperGrid grid);
 
@@ -44,7 +59,7 @@ internal sealed class HopperLinearKernel : IDisposable
     /// <summary>Those for measurements.</summary>
     public static IReadOnlyList<GpuKernel> Trials => [.. All.Where(kernel => kernel.IsTrial)];
 
-    private static IEnumerable<GpuKernel> All => Enumerable.Range(0, Table.Count).Select(i => Table[i].Kernel);
+    private static IEnumerable<GpuKernel> All => Enumerable.Range(0, Table.Count).Where(Table.Exists).Select(i => Table[i].Kernel);
 
     /// <summary>Whether the product can be made here: halves, and sizes that are multiples of 8 (16 output features for gate and up).</summary>
     public bool Supports(GpuLinearWeight weight, LinearEpilogue epilogue) =>
@@ -93,7 +108,7 @@ internal sealed class HopperLinearKernel : IDisposable
     private static int DivideUp(int value, int divisor) => (value + divisor - 1) / divisor;
 
     private int Choose(GpuLinearWeight weight, int numRows, LinearEpilogue epilogue) => numRows <= MaxNarrowRows
-        ? Table.Narrow(numRows, Split(weight.OutFeatures, weight.InFeatures), epilogue)
+        ? Table.Narrow(NarrowForm, numRows, NarrowSplit ?? Split(weight.OutFeatures, weight.InFeatures), epilogue)
         : Table.Wide(WideTile ?? ChooseWide(numRows, weight.OutFeatures), WideStoresByLane, epilogue);
 
     /// <summary>The wide tile that takes the least time on this device.</summary>
@@ -124,7 +139,8 @@ internal sealed class HopperLinearKernel : IDisposable
         return tail < form.Cost ? (tiles - rest, parts, rounds * form.Cost + tail) : (tiles, 0, (rounds + 1) * form.Cost);
     }
 
-    private void Launch(int index, GpuLinearWeight weight, nint input, int inputRows, HopperOutput output, ElementType outputType, int outputWidth)
+    private void Launch(
+        int index, GpuLinearWeight weight, nint input, int inputRows, HopperOutput output, ElementType outputType, int outputWidth)
     {
         HopperVariant variant = Table[index];
         var launcher = _launchers[index] ??= _device.Load<Launcher>(variant.Kernel);
@@ -139,9 +155,14 @@ internal sealed class HopperLinearKernel : IDisposable
             : 0;
         var grid = new HopperGrid { NumSteps = DivideUp(weight.InFeatures, Wgmma.TileK) };
         int cluster = variant.Kernel.ClusterSize, clusters = DivideUp(weight.OutFeatures, variant.Features);
-        if (variant.IsWide)
+        if (!variant.IsWide)
+        {
+            (grid.ReadsWeightsOnce, grid.LaunchesNextLate) = (ReadsWeightsOnce ? 1 : 0, LaunchesNextLate ? 1 : 0);
+        }
+        else
         {
             (grid.NumTiles, grid.NumTailTiles, _) = Plan(HopperVariants.WideTileOf(index), output.NumRows, weight.OutFeatures);
+            grid.PrefetchesOutput = PrefetchesOutput ? 1 : 0;
             grid.NumTokenTiles = DivideUp(output.NumRows, WideTokens * cluster);
             grid.NumFeatureTiles = clusters;
             clusters = Math.Min(Math.Max(grid.NumTiles, grid.NumTailTiles), _device.NumMultiprocessors / cluster);

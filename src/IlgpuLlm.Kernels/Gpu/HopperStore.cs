@@ -22,8 +22,17 @@ internal static class HopperStore<TEpilogue>
             StoreTransposed(output, row, column / 2, new() { A = low.A, B = low.B, C = high.A, D = high.B });
     }
 
-    /// <summary>The sums of eight or sixteen columns of a row.</summary>
-    public static void StoreRun(HopperOutput output, int row, int column, Float8 first, Float8 second)
+    /// <summary>What the sums of eight columns of a row are added to, where they are; zeros outside.</summary>
+    public static Float8 LoadOld(HopperOutput output, int row, int column)
+    {
+        if (!TEpilogue.Accumulates || row >= output.NumRows || column >= output.NumColumns)
+            return default;
+        long at = output.Values + ((long)row * output.NumColumns + column) * sizeof(float);
+        return new() { Low = PtxIntrinsics.LoadGlobal4(at), High = PtxIntrinsics.LoadGlobal4(at + 4 * sizeof(float)) };
+    }
+
+    /// <summary>The sums of eight or sixteen columns of a row, and what <see cref="LoadOld"/> returned for it.</summary>
+    public static void StoreRun(HopperOutput output, int row, int column, Float8 first, Float8 second, Float8 old)
     {
         if (column >= output.NumColumns)
             return;
@@ -40,8 +49,8 @@ internal static class HopperStore<TEpilogue>
         else
         {
             long at = output.Values + ((long)row * output.NumColumns + column) * sizeof(float);
-            StoreFloats(at, first.Low);
-            StoreFloats(at + 4 * sizeof(float), first.High);
+            PtxIntrinsics.StoreGlobal4(at, TEpilogue.Accumulates ? Add(old.Low, first.Low) : first.Low);
+            PtxIntrinsics.StoreGlobal4(at + 4 * sizeof(float), TEpilogue.Accumulates ? Add(old.High, first.High) : first.High);
         }
     }
 
@@ -88,16 +97,6 @@ internal static class HopperStore<TEpilogue>
             sums = new() { X = old.X + sums.X, Y = old.Y + sums.Y };
         }
         PtxIntrinsics.StoreGlobal2(at, sums);
-    }
-
-    private static void StoreFloats(long at, Float4 sums)
-    {
-        if (TEpilogue.Accumulates)
-        {
-            Float4 old = PtxIntrinsics.LoadGlobal4(at);
-            sums = new() { X = old.X + sums.X, Y = old.Y + sums.Y, Z = old.Z + sums.Z, W = old.W + sums.W };
-        }
-        PtxIntrinsics.StoreGlobal4(at, sums);
     }
 
     /// <summary>Stores 32 columns of halves in runs of 16 bytes: lane 4g + t gets from its three neighbours what it lacks of columns 8t to 8t + 7.</summary>

@@ -38,9 +38,24 @@ internal readonly struct C32 : IConstant
     public static int Value => 32;
 }
 
+internal readonly struct C56 : IConstant
+{
+    public static int Value => 56;
+}
+
 internal readonly struct C64 : IConstant
 {
     public static int Value => 64;
+}
+
+internal readonly struct C75 : IConstant
+{
+    public static int Value => 75;
+}
+
+internal readonly struct C112 : IConstant
+{
+    public static int Value => 112;
 }
 
 internal readonly struct C128 : IConstant
@@ -82,8 +97,14 @@ internal interface IHopperTile : IWgmmaShape
     /// <summary>Bytes of shared memory that a group may take.</summary>
     static abstract int SharedBytes { get; }
 
-    /// <summary>Groups in a cluster. Wide: they share a tile of weights and make different tokens. Narrow: they share the k of one tile.</summary>
+    /// <summary>
+    /// Groups in a cluster. Wide: they share a tile of weights and make different tokens. Narrow: they share the k of one tile, or of
+    /// <see cref="Neighbours"/> tiles.
+    /// </summary>
     static abstract int ClusterSize { get; }
+
+    /// <summary>Narrow: groups of a cluster that make different features from the same k of the activations, which they load together.</summary>
+    static abstract int Neighbours { get; }
 }
 
 /// <summary>128 tokens and 64 to 256 features a group, one group a multiprocessor.</summary>
@@ -108,6 +129,25 @@ internal readonly struct WideTile<TFeatures, TCluster, TTail, TStores> : IHopper
     public static int SharedBytes => 227 * 1024;
 
     public static int ClusterSize => TCluster.Value;
+
+    public static int Neighbours => 1;
+}
+
+/// <summary>How wide tiles are stored.</summary>
+internal interface IWideStores
+{
+    /// <summary>By the tensor memory accelerator, otherwise by the lanes that have the sums.</summary>
+    static abstract bool AreBoxes { get; }
+}
+
+internal readonly struct BoxStores : IWideStores
+{
+    public static bool AreBoxes => true;
+}
+
+internal readonly struct LaneStores : IWideStores
+{
+    public static bool AreBoxes => false;
 }
 
 /// <summary>How wide tiles are stored.</summary>
@@ -128,11 +168,15 @@ internal readonly struct LaneStores : IWideStores
 }
 
 /// <summary>
-/// 8 to 128 tokens and 64 features a group, from 64 tokens on 128 features, lest activations take more of the L2 cache's bandwidth than weights do. Two
-/// groups fit a multiprocessor: of one kernel, or of this one and the next.
+/// 8 to 128 tokens and 64 or 128 features a group: with more tokens, activations take more of the second-level cache's bandwidth than weights do, unless
+/// features share them. Several groups fit a multiprocessor: of one kernel, or of this one and the next, whose weights are then on their way before
+/// this one has ended.
 /// </summary>
-internal readonly struct NarrowTile<TTokens, TSplit> : IHopperTile
+internal readonly struct NarrowTile<TTokens, TFeatures, TKilobytes, TNeighbours, TSplit> : IHopperTile
     where TTokens : struct, IConstant
+    where TFeatures : struct, IConstant
+    where TKilobytes : struct, IConstant
+    where TNeighbours : struct, IConstant
     where TSplit : struct, IConstant
 {
     public static bool IsWide => false;
@@ -145,9 +189,11 @@ internal readonly struct NarrowTile<TTokens, TSplit> : IHopperTile
 
     public static int Columns => TTokens.Value;
 
-    public static int Consumers => TTokens.Value < 64 ? 1 : 2;
+    public static int Consumers => TFeatures.Value / 64;
 
-    public static int SharedBytes => 112 * 1024;
+    public static int SharedBytes => TKilobytes.Value * 1024;
 
-    public static int ClusterSize => TSplit.Value;
+    public static int ClusterSize => TSplit.Value * TNeighbours.Value;
+
+    public static int Neighbours => TNeighbours.Value;
 }

@@ -60,14 +60,42 @@ public sealed class HopperLinearTests
             foreach (int rows in new[] { 129, 300, 512 })
             {
                 float[]? first = null;
-                for (int tile = 0; tile < HopperVariants.WideTiles.Length; tile++)
+                foreach ((int tile, bool byLane) in from tile in Enumerable.Range(0, HopperVariants.WideTiles.Length) from byLane in new[] { false, true } select (tile, byLane))
                 {
-                    kernel.WideTile = tile;
+                    (kernel.WideTile, kernel.WideStoresByLane) = (tile, byLane);
                     string what = $"{epilogue}, {rows} rows, {kernel.NameOf(product.Weight, rows, epilogue)}";
                     float[] result = product.Run(epilogue, rows, what);
                     product.Check(epilogue, rows, result, what);
                     first ??= result;
                     TestTensors.AssertSameBits(first, result, what + " against the first tile");
+                }
+            }
+        }
+    }
+
+    [TestMethod]
+    [DataRow(1040, 712)]
+    [DataRow(200, 1096)]
+    public void Launch_EveryNarrowForm_GivesTheSameBits(int outFeatures, int inFeatures)
+    {
+        using CudaGpuDevice device = OpenHopper();
+        using var kernel = new HopperLinearKernel(device);
+        using var product = new Product(device, kernel, outFeatures, inFeatures, hasBias: true);
+        foreach ((LinearEpilogue epilogue, int split) in from epilogue in Enum.GetValues<LinearEpilogue>() from split in new[] { 1, 2, 4 } select (epilogue, split))
+        {
+            kernel.NarrowSplit = split;
+            foreach (int rows in new[] { 3, 13, 32, 61, 128 })
+            {
+                float[]? first = null;
+                for (int form = 0; form < HopperVariants.NarrowForms.Length; form++)
+                {
+                    kernel.NarrowForm = form;
+                    (kernel.ReadsWeightsOnce, kernel.LaunchesNextLate) = (form % 2 == 1, form % 2 == 1);
+                    string what = $"{epilogue}, {rows} rows, {kernel.NameOf(product.Weight, rows, epilogue)}";
+                    float[] result = product.Run(epilogue, rows, what);
+                    product.Check(epilogue, rows, result, what);
+                    first ??= result;
+                    TestTensors.AssertSameBits(first, result, what + " against the first form");
                 }
             }
         }

@@ -13,6 +13,10 @@ internal static partial class PtxIntrinsics
     [IntrinsicImplementation, Ptx("cp.reduce.async.bulk.tensor.2d.global.shared::cta.add.tile.bulk_group [%0, {%1, %2}], [%3];")]
     public static void AddBox(long map, int x, int y, uint shared) => throw Only();
 
+    /// <summary>Brings a box of a tensor map to the second-level cache, without waiting.</summary>
+    [IntrinsicImplementation, Ptx("cp.async.bulk.prefetch.tensor.2d.L2.global.tile [%0, {%1, %2}];")]
+    public static void PrefetchBox(long map, int x, int y) => throw Only();
+
     /// <summary>Closes a group of boxes that this lane sent.</summary>
     [IntrinsicImplementation, Ptx("cp.async.bulk.commit_group;")]
     public static void CommitBoxes() => throw Only();
