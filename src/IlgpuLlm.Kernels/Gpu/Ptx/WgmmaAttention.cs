@@ -166,7 +166,8 @@ internal static class WgmmaAttention
             text.Append($"add.f32 a0, a0, s{4 * j}; add.f32 b0, b0, s{4 * j + 1}; add.f32 a1, a1, s{4 * j + 2}; add.f32 b1, b1, s{4 * j + 3};\n");
         for (int row = 0; row < 2; row++)
             text.Append($"add.f32 a{row}, a{row}, b{row}; fma.rn.f32 l{row}, l{row}, f{row}, a{row};\n");
-        return text.Append('}').ToString();
+        // A sum of weights is never negative. But the branch needs all of them: without it, ptxas waits for the products first and makes them after that.
+        return text.Append("setp.lt.f32 p, l0, 0f00000000; setp.lt.or.f32 p, l1, 0f00000000, p; @p trap; }").ToString();
     }
 
     private static string AdvanceText<THead>()
