@@ -8,7 +8,7 @@ using IlgpuLlm.Kernels.Gpu;
 namespace IlgpuLlm.Tools;
 
 /// <summary>
-/// Measures the attention kernels for halves alone: prompts with FlashAttention, decode steps with DecodeAttention in CUDA graphs whose launches take turns
+/// Measures the attention kernels for halves alone: prompts with FlashAttention, by mma and by wgmma, and the rotary embedding before it, decode steps with DecodeAttention in CUDA graphs whose launches take turns
 /// with caches that no cache of the device holds together.
 /// </summary>
 internal static class AttentionCommand
@@ -18,7 +18,7 @@ internal static class AttentionCommand
     private const int MaxLayers = 32;
     private const long RotatedBytes = 4L << 30;
 
-    private static readonly int[] PromptLengths = [512, 2048, 4096];
+    private static readonly int[] PromptLengths = [512, 2048, 4096, 16384];
     private static readonly int[] SequenceCounts = [1, 8, 64, 128];
     private static readonly int[] ContextLengths = [16, 128, 1024, 2048];
 
@@ -27,8 +27,9 @@ internal static class AttentionCommand
         var device = new Option<int>("--device") { Description = "The CUDA device." };
         var heads = new Option<int>("--heads") { Description = "Query heads.", DefaultValueFactory = _ => 32 };
         var kvHeads = new Option<int>("--kv-heads") { Description = "Key-value heads.", DefaultValueFactory = _ => 32 };
+        var prefillOnly = new Option<bool>("--prefill") { Description = "Prompts only." };
         var headDim = new Option<int>("--head-dim") { Description = "Elements in a head.", DefaultValueFactory = _ => 128 };
-        var command = new Command("attention", "Times attention of halves on a CUDA device.") { device, heads, kvHeads, headDim };
+        var command = new Command("attention", "Times attention of halves on a CUDA device.") { device, heads, kvHeads, headDim, prefillOnly };
         command.SetAction(result =>
         {
             using CudaGpuDevice gpu = CudaGpuDevice.Create(result.GetValue(device));
@@ -37,7 +38,7 @@ internal static class AttentionCommand
             Console.WriteLine($"{gpu.Description}, {shape.NumHeads} heads of {dim} on {shape.NumKvHeads} key-value heads, blocks of {BlockSize}");
             foreach (int length in PromptLengths)
                 MeasurePrompt(gpu, shape, length);
-            foreach (int numSeqs in SequenceCounts)
+            foreach (int numSeqs in result.GetValue(prefillOnly) ? [] : SequenceCounts)
             {
                 foreach (int length in ContextLengths)
                     MeasureDecode(gpu, shape, numSeqs, length);
@@ -51,9 +52,27 @@ internal static class AttentionCommand
     {
         using var inputs = new Inputs(gpu, shape, numSeqs: 1, queryLength: length, length, numLayers: 1);
         var kernel = new FlashAttentionKernel(gpu);
-        double us = Time(gpu, 10, _ => kernel.Launch(shape, inputs.Qkv, inputs.Layers[0], inputs.Batch, inputs.Output));
-        double flops = 4 * ((double)length * length / 2) * shape.QueryWidth;
-        Console.WriteLine(FormattableString.Invariant($"prefill {length,5} tokens              {us,9:F1} us {flops / us / 1e6,8:F1} TFLOP/s"));
+        Report("mma", () => kernel.Launch(shape, inputs.Qkv, inputs.Layers[0], inputs.Batch, inputs.Output));
+        using var hopper = new HopperFlashAttentionKernel(gpu);
+        foreach (bool takesTurns in hopper.Supports(shape) ? new[] { false, true } : [])
+        {
+            hopper.TakesTurns = takesTurns;
+            Report(takesTurns ? "wgmma turns" : "wgmma", () => hopper.Launch(shape, inputs.Qkv, inputs.Layers[0], inputs.Batch, inputs.Output));
+        }
+        using var table = GpuBuffer.Allocate(gpu, ElementType.F32, (long)length * shape.HeadDim);
+        new FillRandomKernel(gpu).Launch(table, 1, 0.5f);
+        var rotaryTable = new RotaryTable(table, length, shape.HeadDim);
+        var rotary = new RotaryKernel(gpu);
+        double bytes = 2.0 * length * (2 * shape.QkvWidth); // what is read, and what is written to qkv and the cache
+        double us = Time(gpu, 10, _ => rotary.Launch(shape, inputs.Qkv, rotaryTable, inputs.Layers[0], inputs.Batch));
+        Console.WriteLine(FormattableString.Invariant($"rotary {length,6} tokens              {us,9:F1} us {bytes / us / 1e6,8:F2} TB/s"));
+
+        void Report(string name, Action launch)
+        {
+            double time = Time(gpu, 10, _ => launch());
+            double flops = 4 * ((double)length * length / 2) * shape.QueryWidth;
+            Console.WriteLine(FormattableString.Invariant($"prefill {length,5} tokens, {name,-11} {time,9:F1} us {flops / time / 1e6,8:F1} TFLOP/s"));
+        }
     }
 
     private static void MeasureDecode(CudaGpuDevice gpu, AttentionShape shape, int numSeqs, int length)

@@ -110,11 +110,11 @@ internal static class FlashAttentionBody<TShape, THead, TScores>
         var shared = SharedMemory.GetDynamic<UInt4>();
         uint queries = PtxIntrinsics.SharedAddress(ref shared[0]);
 
-        int sequence = Find(arguments.QueryStartLoc, arguments.NumSeqs, Grid.IdxY);
+        int sequence = FlashSlots.Find(arguments.QueryStartLoc, arguments.NumSeqs, Grid.IdxY, TileQueries);
         int start = arguments.QueryStartLoc[sequence];
         int count = arguments.QueryStartLoc[sequence + 1] - start;
         int numTiles = (count + TileQueries - 1) / TileQueries;
-        int index = Grid.IdxY - FirstSlot(start, sequence);
+        int index = Grid.IdxY - FlashSlots.First(start, sequence, TileQueries);
         if (index >= numTiles)
             return;
         int firstRow = (numTiles - 1 - index) * TileQueries; // the longest rows first: short ones fill the end of the grid
@@ -241,30 +241,6 @@ internal static class FlashAttentionBody<TShape, THead, TScores>
             Count = numRows - row,
         };
         THead.Store(output, rows, (lane & 3) * 2);
-    }
-
-    private static THead AddValues(THead output, FlashBlock weights, uint value) => THead.AddValues(
-        output, FlashSoftmax.Rows(weights.TopLeft, weights.TopRight), FlashSoftmax.Rows(weights.BottomLeft, weights.BottomRight), value);
-
-    /// <summary>
-    /// The slot of the grid in which a sequence begins. A sequence of n tokens from s on has the slots from s / tile + sequence on, at least as many as it
-    /// has tiles: so a slot's sequence is found without adding up tiles.
-    /// </summary>
-    private static int FirstSlot(int start, int sequence) => start / TileQueries + sequence;
-
-    /// <summary>The last sequence that begins at or before a slot.</summary>
-    private static int Find(ArrayView<int> queryStartLoc, int numSeqs, int slot)
-    {
-        int low = 0, high = numSeqs - 1;
-        while (low < high)
-        {
-            int middle = (low + high + 1) / 2;
-            if (FirstSlot(queryStartLoc[middle], middle) <= slot)
-                low = middle;
-            else
-                high = middle - 1;
-        }
-        return low;
     }
 
     /// <summary>Starts the copies of the queries; rows outside become zeros.</summary>

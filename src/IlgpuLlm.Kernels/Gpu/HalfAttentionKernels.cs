@@ -1,9 +1,10 @@
 namespace IlgpuLlm.Kernels.Gpu;
 
-/// <summary>Attention of halves: one kernel for decode steps, which depends on how many query heads share a key-value head, and one for every other batch.</summary>
+/// <summary>Attention of halves: one kernel for decode steps, which depends on how many query heads share a key-value head, and one for every other batch, which depends on the device.</summary>
 internal sealed class HalfAttentionKernels(CudaGpuDevice device, RotaryKernel rotary) : IDisposable
 {
     private readonly FlashAttentionKernel _flash = new(device);
+    private readonly HopperFlashAttentionKernel? _hopperFlash = device.IsHopper ? new(device) : null;
     private readonly DecodeAttentionKernel _manyHeads = new(device);
     private readonly WarpAttentionKernel _fewHeads = new(device);
 
@@ -21,7 +22,10 @@ internal sealed class HalfAttentionKernels(CudaGpuDevice device, RotaryKernel ro
     public void Reserve(WorkspaceShape shape)
     {
         DecodeKernel(shape.Model.Attention).Reserve(shape.MaxSeqs, shape.Model.Attention);
-        _flash.Prepare(shape.Model.Attention);
+        if (_hopperFlash?.Supports(shape.Model.Attention) == true)
+            _hopperFlash.Prepare(shape.Model.Attention);
+        else
+            _flash.Prepare(shape.Model.Attention);
     }
 
     /// <summary>As <see cref="Backend.Attention"/>.</summary>
@@ -34,16 +38,23 @@ internal sealed class HalfAttentionKernels(CudaGpuDevice device, RotaryKernel ro
         else
         {
             rotary.Launch(shape, qkv, table, cache, batch);
-            _flash.Launch(shape, qkv, cache, batch, output);
+            Attend(shape, qkv, cache, batch, output);
         }
     }
 
     /// <summary>As <see cref="Backend.PagedAttention"/>.</summary>
-    public void Attend(AttentionShape shape, GpuBuffer qkv, KvCacheLayer cache, BatchMetadata batch, GpuBuffer output) => _flash.Launch(shape, qkv, cache, batch, output);
+    public void Attend(AttentionShape shape, GpuBuffer qkv, KvCacheLayer cache, BatchMetadata batch, GpuBuffer output)
+    {
+        if (_hopperFlash?.Supports(shape) == true && HopperFlashAttentionKernel.Supports(cache))
+            _hopperFlash.Launch(shape, qkv, cache, batch, output);
+        else
+            _flash.Launch(shape, qkv, cache, batch, output);
+    }
 
     /// <inheritdoc/>
     public void Dispose()
     {
+        _hopperFlash?.Dispose();
         _manyHeads.Dispose();
         _fewHeads.Dispose();
     }

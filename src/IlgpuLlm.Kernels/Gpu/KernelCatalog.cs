@@ -17,6 +17,7 @@ internal static class KernelCatalog
         .. RotaryKernel.Variants,
         .. AttentionKernel.Variants,
         .. FlashAttentionKernel.Variants,
+        .. HopperFlashAttentionKernel.Variants,
         .. DecodeAttentionKernel.Variants,
         .. WarpAttentionKernel.Variants,
         .. SiluMulKernel.Variants,

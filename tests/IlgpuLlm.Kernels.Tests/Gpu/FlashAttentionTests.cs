@@ -26,17 +26,7 @@ public sealed class FlashAttentionTests
     public void Launch_RaggedBatches_MatchReference(int numHeads, int numKvHeads, int headDim, int window, int blockSize)
     {
         using GpuBackend backend = Cuda();
-        AttentionShape shape = Shape(numHeads, numKvHeads, headDim, window);
-        // Whole prompts, chunks with a prefix, decoding tokens.
-        HalfAttentionChunk[] chunks =
-        [
-            .. Lengths.Select((n, i) => new HalfAttentionChunk(Rows(shape, i, n), 0, n)),
-            .. Lengths.Select((n, i) => new HalfAttentionChunk(Rows(shape, 50 + i, n + 40), n, 1 + 3 * i)),
-            new(Rows(shape, 90, 1), -1, 1),
-            new(Rows(shape, 91, 700), 699, 1),
-            new(Rows(shape, 92, 700), 500, 200),
-        ];
-        Check(backend, shape, blockSize, chunks);
+        CheckRagged(backend, new FlashAttentionKernel(Device(backend)).Launch, Shape(numHeads, numKvHeads, headDim, window), blockSize);
     }
 
     [TestMethod]
@@ -46,30 +36,14 @@ public sealed class FlashAttentionTests
     public void Launch_ChunksAndNeighbours_SameBits(int headDim, int window)
     {
         using GpuBackend backend = Cuda();
-        AttentionShape shape = Shape(4, 2, headDim, window);
-        const int Length = 333;
-        float[] rows = Rows(shape, 1, Length);
-        var kernel = new FlashAttentionKernel(Device(backend));
-        float[] whole = Run(backend, kernel, shape, 16, [new(rows, 0, Length)]);
-        foreach (int chunk in new[] { 1, 16, 50, 64, 100, 128, 200 })
-        {
-            for (int from = 0; from < Length; from += chunk)
-            {
-                int count = Math.Min(chunk, Length - from);
-                var other = new HalfAttentionChunk(Rows(shape, 2, 170), 30, 140);
-                float[] part = Run(backend, kernel, shape, 16, [other, new(rows, from, count)]);
-                TestTensors.AssertSameBits(
-                    whole[(from * shape.QueryWidth)..((from + count) * shape.QueryWidth)], part[(140 * shape.QueryWidth)..], $"tokens {from}..{from + count - 1}");
-            }
-        }
+        CheckChunks(backend, new FlashAttentionKernel(Device(backend)).Launch, Shape(4, 2, headDim, window), 16);
     }
 
     [TestMethod]
     public void Launch_ManySequences_MatchReference()
     {
         using GpuBackend backend = Cuda();
-        AttentionShape shape = Shape(2, 2, 64, 0);
-        Check(backend, shape, 16, [.. Enumerable.Range(0, 130).Select(i => new HalfAttentionChunk(Rows(shape, i, 2 + i), i % 3 == 0 ? 0 : i, i % 3 == 0 ? 2 + i : 1))]);
+        CheckManySequences(backend, new FlashAttentionKernel(Device(backend)).Launch, Shape(2, 2, 64, 0));
     }
 
     [TestMethod]
@@ -81,7 +55,7 @@ public sealed class FlashAttentionTests
             Assert.Inconclusive("skipped: the other tests run on the device");
         using GpuBackend backend = GpuBackend.CreateIlgpuCpu(lanes: 128);
         AttentionShape shape = Shape(1, 1, headDim, window);
-        Check(backend, shape, 4, [new(Rows(shape, 1, 1), -1, 1), new(Rows(shape, 2, 110), 63, 37)]);
+        Check(backend, new FlashAttentionKernel(Device(backend)).Launch, shape, 4, [new(Rows(shape, 1, 1), -1, 1), new(Rows(shape, 2, 110), 63, 37)]);
     }
 
     internal static GpuBackend Cuda()
@@ -101,6 +75,45 @@ public sealed class FlashAttentionTests
         return ((GpuBuffer)buffer).Device;
     }
 
+    /// <summary>Whole prompts, chunks with a prefix, decoding tokens, filling: against the reference.</summary>
+    internal static void CheckRagged(GpuBackend backend, FlashLaunch launch, AttentionShape shape, int blockSize)
+    {
+        HalfAttentionChunk[] chunks =
+        [
+            .. Lengths.Select((n, i) => new HalfAttentionChunk(Rows(shape, i, n), 0, n)),
+            .. Lengths.Select((n, i) => new HalfAttentionChunk(Rows(shape, 50 + i, n + 40), n, 1 + 3 * i)),
+            new(Rows(shape, 90, 1), -1, 1),
+            new(Rows(shape, 91, 700), 699, 1),
+            new(Rows(shape, 92, 700), 500, 200),
+        ];
+        Check(backend, launch, shape, blockSize, chunks);
+    }
+
+    /// <summary>A sequence in chunks, beside another one: the same bits as at once and alone.</summary>
+    internal static void CheckChunks(GpuBackend backend, FlashLaunch launch, AttentionShape shape, int blockSize)
+    {
+        const int Length = 333;
+        float[] rows = Rows(shape, 1, Length);
+        float[] whole = Run(backend, launch, shape, blockSize, [new(rows, 0, Length)]);
+        foreach (int chunk in new[] { 1, 16, 50, 64, 100, 128, 200 })
+        {
+            for (int from = 0; from < Length; from += chunk)
+            {
+                int count = Math.Min(chunk, Length - from);
+                var other = new HalfAttentionChunk(Rows(shape, 2, 170), 30, 140);
+                float[] part = Run(backend, launch, shape, blockSize, [other, new(rows, from, count)]);
+                TestTensors.AssertSameBits(
+                    whole[(from * shape.QueryWidth)..((from + count) * shape.QueryWidth)], part[(140 * shape.QueryWidth)..], $"tokens {from}..{from + count - 1}");
+            }
+        }
+    }
+
+    /// <summary>More sequences than a group has lanes: against the reference.</summary>
+    internal static void CheckManySequences(GpuBackend backend, FlashLaunch launch, AttentionShape shape)
+    {
+        Check(backend, launch, shape, 16, [.. Enumerable.Range(0, 130).Select(i => new HalfAttentionChunk(Rows(shape, i, 2 + i), i % 3 == 0 ? 0 : i, i % 3 == 0 ? 2 + i : 1))]);
+    }
+
     internal static AttentionShape Shape(int numHeads, int numKvHeads, int headDim, int window) =>
         new(numHeads, numKvHeads, headDim, window, 1 / MathF.Sqrt(headDim));
 
@@ -108,15 +121,15 @@ public sealed class FlashAttentionTests
     internal static float[] Rows(AttentionShape shape, int seed, int length) =>
         TestTensors.RoundTo(ElementType.F16, TestTensors.Random(seed, length * shape.QkvWidth, 2));
 
-    private static float[] Run(GpuBackend backend, FlashAttentionKernel kernel, AttentionShape shape, int blockSize, HalfAttentionChunk[] chunks)
+    private static float[] Run(GpuBackend backend, FlashLaunch launch, AttentionShape shape, int blockSize, HalfAttentionChunk[] chunks)
     {
         using var batch = new HalfAttentionBatch(backend, shape, blockSize, chunks, newKeysInCache: true);
-        return batch.Flash(kernel);
+        return batch.Flash(launch);
     }
 
-    private static void Check(GpuBackend backend, AttentionShape shape, int blockSize, HalfAttentionChunk[] chunks)
+    private static void Check(GpuBackend backend, FlashLaunch launch, AttentionShape shape, int blockSize, HalfAttentionChunk[] chunks)
     {
-        float[] actual = Run(backend, new FlashAttentionKernel(Device(backend)), shape, blockSize, chunks);
+        float[] actual = Run(backend, launch, shape, blockSize, chunks);
         double[] expected = HalfAttentionBatch.Reference(shape, chunks);
         int row = 0;
         foreach (var chunk in chunks)

@@ -13,6 +13,9 @@ internal sealed record HalfAttentionChunk(float[] Rows, int Prefix, int Count)
     public int End => Prefix + Count;
 }
 
+/// <summary>The launch of a kernel that attends from rows that are rotated already to a cache that has all keys.</summary>
+internal delegate void FlashLaunch(AttentionShape shape, GpuBuffer qkv, KvCacheLayer cache, BatchMetadata batch, GpuBuffer output);
+
 /// <summary>
 /// One batch for the F16 attention kernels: blocks scattered over a cache in which everything is NaN that a kernel has no business to read.
 /// </summary>
@@ -82,10 +85,10 @@ internal sealed class HalfAttentionBatch : IDisposable
     public KvCacheLayer Cache => new(_keys, _values, _chunks.Length * _maxBlocks, _blockSize);
 
     /// <summary>Runs FlashAttention on rows that are rotated already: [numTokens, queryWidth].</summary>
-    public float[] Flash(FlashAttentionKernel kernel)
+    public float[] Flash(FlashLaunch launch)
     {
         Poison();
-        kernel.Launch(_shape, _qkv, Cache, _batch, _output);
+        launch(_shape, _qkv, Cache, _batch, _output);
         return Download(_output);
     }
 

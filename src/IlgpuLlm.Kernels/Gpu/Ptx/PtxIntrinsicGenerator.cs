@@ -10,7 +10,7 @@ using static ILGPU.Backends.RegisterAllocator<ILGPU.Backends.PTX.PTXRegisterKind
 
 namespace IlgpuLlm.Kernels.Gpu.Ptx;
 
-/// <summary>Makes <see cref="PtxIntrinsics"/> and <see cref="Wgmma"/> known to ILGPU and writes their PTX.</summary>
+/// <summary>Makes <see cref="PtxIntrinsics"/>, <see cref="Wgmma"/> and <see cref="WgmmaAttention"/> known to ILGPU and writes their PTX.</summary>
 internal static partial class PtxIntrinsicGenerator
 {
     /// <summary>Registers every intrinsic.</summary>
@@ -18,7 +18,7 @@ internal static partial class PtxIntrinsicGenerator
     {
         var manager = builder.GetIntrinsicManager();
         var generate = typeof(PtxIntrinsicGenerator).GetMethod(nameof(Generate), BindingFlags.Static | BindingFlags.NonPublic)!;
-        foreach (var type in (Type[])[typeof(PtxIntrinsics), typeof(Wgmma)])
+        foreach (var type in (Type[])[typeof(PtxIntrinsics), typeof(Wgmma), typeof(WgmmaAttention)])
         {
             foreach (var method in type.GetMethods(BindingFlags.Static | BindingFlags.Public))
             {
