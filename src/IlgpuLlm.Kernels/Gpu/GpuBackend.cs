@@ -10,14 +10,12 @@ namespace IlgpuLlm.Kernels.Gpu;
 /// </summary>
 public sealed partial class GpuBackend : Backend
 {
-    // 8 gate rows, their 8 up rows, and so on: a lane of a tensor-core product has both of an output.
-    private const int GateUpBlock = 8;
-
     private readonly GpuDevice _device;
     private readonly GatherRowsKernel _gatherRows;
     private readonly RmsNormKernel _rmsNorm;
     private readonly GemvKernel _gemv;
     private readonly LinearKernel _linear;
+    private readonly SimtLinearKernel? _simtLinear;
     private readonly MmaLinearKernel? _mmaLinear;
     private readonly HopperLinearKernel? _hopperLinear;
     private readonly RotaryKernel _rotary;
@@ -34,6 +32,7 @@ public sealed partial class GpuBackend : Backend
         _rmsNorm = new(device);
         _gemv = new(device);
         _linear = new(device);
+        _simtLinear = device is CudaGpuDevice { HasTensorCores: true } floats ? new(floats) : null; // tensor cores or not: cp.async came with sm_80
         _mmaLinear = device is CudaGpuDevice { HasTensorCores: true } cuda ? new(cuda) : null;
         _hopperLinear = device is CudaGpuDevice { IsHopper: true } hopper ? new(hopper) : null;
         _rotary = new(device);
@@ -75,16 +74,15 @@ public sealed partial class GpuBackend : Backend
 
     /// <inheritdoc/>
     public override LinearWeight CreateLinear(int outFeatures, int inFeatures, ElementType storage, bool hasBias) =>
-        new GpuLinearWeight(_device, _fillRandom, outFeatures, inFeatures, storage, hasBias);
+        CreateWeight(outFeatures, inFeatures, storage, hasBias, upOffset: null);
 
     /// <inheritdoc/>
     public override long LinearByteLength(int outFeatures, int inFeatures, ElementType storage, bool hasBias) =>
         GpuLinearWeight.LengthInBytes(outFeatures, inFeatures, storage, hasBias);
 
     /// <inheritdoc/>
-    public override LinearWeight CreateGateUp(ModelShape model, bool hasBias) => new GpuLinearWeight(
-        _device, _fillRandom, checked(2 * model.IntermediateSize), model.HiddenSize, model.Weights, hasBias,
-        ActivationType(model) == ElementType.F16 ? GateUpBlock : null);
+    public override LinearWeight CreateGateUp(ModelShape model, bool hasBias) => CreateWeight(
+        checked(2 * model.IntermediateSize), model.HiddenSize, model.Weights, hasBias, FusesGateUp(model) ? GpuLinearWeight.GateUpBlock : null);
 
     /// <inheritdoc/>
     public override ElementType ActivationType(ModelShape model) =>
@@ -177,7 +175,8 @@ public sealed partial class GpuBackend : Backend
         var (matrix, x, y) = (Own(weight), _device.Own(input), _device.Own(output));
         CheckLinear(matrix, x, numRows);
         ShapeChecks.Activations(y, numRows, matrix.OutFeatures / 2, nameof(output));
-        if (GemvKernel.Supports(matrix, x, numRows) || x.Type == ElementType.F16)
+        bool isFusedFloats = _simtLinear is not null && matrix.UpOffset == GpuLinearWeight.GateUpBlock && SimtLinearKernel.Supports(matrix, x);
+        if (GemvKernel.Supports(matrix, x, numRows) || x.Type == ElementType.F16 || isFusedFloats)
             Launch(matrix, x, y, numRows, LinearEpilogue.GateUp);
         else
             base.LinearSiluMul(weight, input, output, numRows);
@@ -239,7 +238,20 @@ public sealed partial class GpuBackend : Backend
     }
 
     /// <inheritdoc/>
-    protected override long GateUpLength(WorkspaceShape shape) => ActivationType(shape.Model) == ElementType.F16 ? 0 : base.GateUpLength(shape);
+    protected override long GateUpLength(WorkspaceShape shape) => FusesGateUp(shape.Model) ? 0 : base.GateUpLength(shape);
+
+    /// <summary>Whether one kernel multiplies by gate and up and makes silu(gate) * up, whatever the number of rows.</summary>
+    private bool FusesGateUp(ModelShape model) =>
+        ActivationType(model) == ElementType.F16
+        || (_simtLinear is not null && model.Weights == ElementType.F32 && SimtLinearKernel.SupportsRows(model.HiddenSize)
+            && model.IntermediateSize % GpuLinearWeight.GateUpBlock == 0 && model.IntermediateSize > GpuLinearWeight.GateUpBlock);
+
+    private GpuLinearWeight CreateWeight(int outFeatures, int inFeatures, ElementType storage, bool hasBias, int? upOffset)
+    {
+        if (storage == ElementType.F32)
+            _simtLinear?.Prepare();
+        return new GpuLinearWeight(_device, _fillRandom, outFeatures, inFeatures, storage, hasBias, upOffset);
+    }
 
     private static void CheckLinear(GpuLinearWeight weight, GpuBuffer input, int numRows)
     {
@@ -253,6 +265,8 @@ public sealed partial class GpuBackend : Backend
             return;
         if (GemvKernel.Supports(weight, input, numRows))
             _gemv.Launch(weight, input, output, epilogue);
+        else if (_simtLinear is not null && output.Type == ElementType.F32 && SimtLinearKernel.Supports(weight, input))
+            _simtLinear.Launch(weight, input, output, numRows, epilogue);
         else if (_hopperLinear is not null && input.Type == ElementType.F16 && _hopperLinear.Supports(weight, epilogue))
             _hopperLinear.Launch(weight, input, output, numRows, epilogue);
         else if (_mmaLinear is not null && MmaLinearKernel.Supports(weight, input))

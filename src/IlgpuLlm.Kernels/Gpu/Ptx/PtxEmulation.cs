@@ -35,6 +35,8 @@ internal static unsafe class PtxEmulation
         *(UInt4*)(_sharedWindow + shared) = bytes == 16 ? *(UInt4*)global : default;
     }
 
+    public static Float4 LoadShared16(uint shared) => *(Float4*)(sharedWindow + shared);
+
     public static UInt4 Load16(long global, int isValid) => isValid != 0 ? *(UInt4*)global : default;
 
     public static float LoadFloat(long global) => *(float*)global;
