@@ -12,10 +12,10 @@ internal interface ISimtShape
     /// <summary>Warps side by side, <see cref="SimtLanes.WarpColumns"/> columns each.</summary>
     static abstract int WarpsN { get; }
 
-    /// <summary>Warps that share out k: 1, or an even number.</summary>
+    /// <summary>Warps that share out k: 1, or 16, one for each chunk of a stage.</summary>
     static abstract int WarpsK { get; }
 
-    /// <summary>16-byte chunks of k in a stage.</summary>
+    /// <summary>16-byte chunks of k in a stage; a power of two, as the numbers of warps are.</summary>
     static abstract int Chunks { get; }
 
     /// <summary>Stages of the pipeline: 3, 4 or 6.</summary>
@@ -119,7 +119,7 @@ internal static class SimtLinearBody<TShape, TTile, TOutput>
         uint memory = PtxIntrinsics.SharedAddress(ref shared[0]);
         int lane = Group.IdxX & 31, warp = Group.IdxX >> 5;
         int warpK = TShape.WarpsK == 1 ? 0 : warp;
-        int warpM = TShape.WarpsK == 1 ? warp % TShape.WarpsM : 0, warpN = TShape.WarpsK == 1 ? warp / TShape.WarpsM : 0;
+        int warpM = TShape.WarpsK == 1 ? warp & (TShape.WarpsM - 1) : 0, warpN = TShape.WarpsK == 1 ? warp / TShape.WarpsM : 0;
         int row = warpM * WarpRows + SimtLanes.Row(lane), column = warpN * SimtLanes.WarpColumns + SimtLanes.Column(lane);
         int firstRow = Grid.IdxX * TileM, firstColumn = Grid.IdxY * TileN;
         uint a = memory + (uint)row * Pitch, b = memory + (uint)(TileM + column) * Pitch;
@@ -147,42 +147,54 @@ internal static class SimtLinearBody<TShape, TTile, TOutput>
             Load(memory + write, activations, firstRow, TileM, output.NumRows, inFeatures, step + TShape.Stages - 1);
             Load(memory + write + (uint)TileM * Pitch, weight, firstColumn, TileN, output.NumColumns, inFeatures, step + TShape.Stages - 1);
             PtxIntrinsics.CommitCopies();
-            for (uint chunk = (uint)warpK * 16; chunk < TShape.Chunks * 16; chunk += (uint)TShape.WarpsK * 16)
-                tile = TTile.Step(tile, a + read + chunk, SimtLanes.Rows * Pitch, SimtColumns.Load(b + read + chunk, SimtLanes.Columns * Pitch));
+            if (TShape.WarpsK == 1)
+            {
+                for (uint chunk = 0; chunk < (uint)TShape.Chunks * 16; chunk += 16)
+                    tile = Step(tile, a + read + chunk, b + read + chunk);
+            }
+            else
+            {
+                tile = Step(tile, a + read + (uint)warp * 16, b + read + (uint)warp * 16);
+            }
             read = read + StageBytes == end ? 0 : read + StageBytes;
             write = write + StageBytes == end ? 0 : write + StageBytes;
         }
         if (TShape.WarpsK == 1)
         {
-            TTile.Store<TOutput>(tile, output, firstRow + row, firstColumn + column);
+            TTile.Store<TOutput>(tile, output, firstRow + row, firstColumn + column, output.BiasesOf(firstColumn + column));
             return;
         }
 
         // The upper half of the warps' sums to the lower half's; then eight sums, in order, for each output.
         var sums = shared.Cast<float>();
         int half = (TShape.WarpsK + 1) / 2;
-        int at = warpK % half * SumsLength + row * SumPitch + column;
+        int at = (warpK & (half - 1)) * SumsLength + row * SumPitch + column;
         PtxIntrinsics.WaitAllCopies(); // those of stages behind the last one
         Group.Barrier();
         if (warpK >= half)
             TTile.Put(tile, sums, at, SumPitch);
         Group.Barrier();
         if (warpK < half)
-            TTile.Put(TTile.Add(tile, sums, at, SumPitch), sums, at, SumPitch);
+            TTile.AddTo(tile, sums, at, SumPitch);
         Group.Barrier();
         int outputsPerRow = SimtLanes.WarpColumns / TOutput.ColumnsPerOutput;
         for (int i = Group.IdxX; i < TileM * outputsPerRow; i += GroupSize)
         {
-            int sumRow = i / outputsPerRow, sumColumn = i % outputsPerRow;
+            int sumRow = i / outputsPerRow, sumColumn = i & (outputsPerRow - 1);
             if (TOutput.ColumnsPerOutput == 2)
                 sumColumn += sumColumn / GpuLinearWeight.GateUpBlock * GpuLinearWeight.GateUpBlock;
             if (firstRow + sumRow >= output.NumRows || firstColumn + sumColumn >= output.NumColumns)
                 continue;
             int from = sumRow * SumPitch + sumColumn;
-            float up = TOutput.ColumnsPerOutput == 2 ? Sum(sums, from + GpuLinearWeight.GateUpBlock) : 0f;
-            TOutput.StoreOne(output, firstRow + sumRow, firstColumn + sumColumn, Sum(sums, from), up);
+            float sum = Sum(sums, from) + output.BiasOf(firstColumn + sumColumn), up = 0f;
+            if (TOutput.ColumnsPerOutput == 2)
+                up = Sum(sums, from + GpuLinearWeight.GateUpBlock) + output.BiasOf(firstColumn + sumColumn + GpuLinearWeight.GateUpBlock);
+            TOutput.StoreOne(output, firstRow + sumRow, firstColumn + sumColumn, sum, up);
         }
     }
+
+    private static TTile Step(TTile tile, uint row, uint column) =>
+        TTile.Step(tile, row, SimtLanes.Rows * Pitch, SimtColumns.Load(column, SimtLanes.Columns * Pitch));
 
     /// <summary>The sum of eight warps' sums.</summary>
     private static float Sum(ArrayView<float> sums, int at)
@@ -195,16 +207,18 @@ internal static class SimtLinearBody<TShape, TTile, TOutput>
     /// <summary>Starts the copies of a stage's part of some rows. What lies outside becomes zeros: they change no sum.</summary>
     private static void Load(uint target, long source, int firstRow, int count, int numRows, int inFeatures, int step)
     {
-        int chunk = Group.IdxX % TShape.Chunks, row = Group.IdxX / TShape.Chunks;
+        int chunk = Group.IdxX & (TShape.Chunks - 1), row = Group.IdxX / TShape.Chunks;
         int k = (step * TShape.Chunks + chunk) * 4;
         bool isInside = k < inFeatures;
         int rowsPerPass = GroupSize / TShape.Chunks;
-        long from = source + ((long)(firstRow + row) * inFeatures + k) * sizeof(float), pass = (long)rowsPerPass * inFeatures * sizeof(float);
+        long from = source + ((long)(firstRow + row) * inFeatures + k) * sizeof(float), stride = (long)rowsPerPass * inFeatures * sizeof(float);
         uint to = target + (uint)row * Pitch + (uint)chunk * 16;
-        for (; row < count; row += rowsPerPass)
+        for (int pass = 0; pass < (count + rowsPerPass - 1) / rowsPerPass; pass++)
         {
-            PtxIntrinsics.CopyAsync16OrZero(to, from, isInside && firstRow + row < numRows ? 16 : 0);
-            from += pass;
+            if (count % rowsPerPass == 0 || row < count)
+                PtxIntrinsics.CopyAsync16OrZero(to, from, isInside && firstRow + row < numRows ? 16 : 0);
+            row += rowsPerPass;
+            from += stride;
             to += (uint)rowsPerPass * Pitch;
         }
     }

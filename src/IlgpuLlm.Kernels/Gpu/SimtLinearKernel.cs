@@ -11,7 +11,7 @@ namespace IlgpuLlm.Kernels.Gpu;
 /// result is the same for 2 to <see cref="MaxSharedOutRows"/> rows, and for every number above; the two orders of additions differ, and both differ from that
 /// of one row (<see cref="GemvKernel"/>).
 /// </summary>
-internal sealed class SimtLinearKernel(CudaGpuDevice device)
+internal sealed class SimtLinearKernel(GpuDevice device)
 {
     /// <summary>Up to so many rows k is shared out among a group's warps: large tiles would be too few for all multiprocessors.</summary>
     public const int MaxSharedOutRows = 256;

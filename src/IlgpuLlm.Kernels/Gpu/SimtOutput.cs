@@ -14,10 +14,34 @@ internal struct SimtOutput
     public int NumColumns;
 
     /// <summary>The bias of a column.</summary>
-    public readonly float BiasOf(int column) => HasBias != 0 ? Bias[column] : 0f;
+    public readonly float BiasOf(int column) => HasBias != 0 && column < NumColumns ? Bias[column] : 0f;
+
+    /// <summary>The biases of a lane's columns.</summary>
+    public readonly SimtRow BiasesOf(int column)
+    {
+        if (HasBias == 0)
+            return default;
+        return new()
+        {
+            Low = new()
+            {
+                X = BiasOf(column),
+                Y = BiasOf(column + SimtLanes.Columns),
+                Z = BiasOf(column + 2 * SimtLanes.Columns),
+                W = BiasOf(column + 3 * SimtLanes.Columns),
+            },
+            High = new()
+            {
+                X = BiasOf(column + 4 * SimtLanes.Columns),
+                Y = BiasOf(column + 5 * SimtLanes.Columns),
+                Z = BiasOf(column + 6 * SimtLanes.Columns),
+                W = BiasOf(column + 7 * SimtLanes.Columns),
+            },
+        };
+    }
 }
 
-/// <summary>What a product of floats does with its sums.</summary>
+/// <summary>What a product of floats does with its sums, to which the biases are added before.</summary>
 internal interface ISimtOutput
 {
     /// <summary>Columns of the product that make one of the output: two where they are gate and up.</summary>
@@ -42,21 +66,20 @@ internal readonly struct SimtStore : ISimtOutput
         StoreFour(output, at + 4 * SimtLanes.Columns, column + 4 * SimtLanes.Columns, sums.High);
     }
 
-    public static void StoreOne(SimtOutput output, int row, int column, float sum, float up) =>
-        output.Values[(long)row * output.NumColumns + column] = sum + output.BiasOf(column);
+    public static void StoreOne(SimtOutput output, int row, int column, float sum, float up) => output.Values[(long)row * output.NumColumns + column] = sum;
 
     private static void StoreFour(SimtOutput output, long at, int column, Float4 sums)
     {
-        StoreOne(output, at, column, sums.X);
-        StoreOne(output, at + SimtLanes.Columns, column + SimtLanes.Columns, sums.Y);
-        StoreOne(output, at + 2 * SimtLanes.Columns, column + 2 * SimtLanes.Columns, sums.Z);
-        StoreOne(output, at + 3 * SimtLanes.Columns, column + 3 * SimtLanes.Columns, sums.W);
+        StoreInside(output, at, column, sums.X);
+        StoreInside(output, at + SimtLanes.Columns, column + SimtLanes.Columns, sums.Y);
+        StoreInside(output, at + 2 * SimtLanes.Columns, column + 2 * SimtLanes.Columns, sums.Z);
+        StoreInside(output, at + 3 * SimtLanes.Columns, column + 3 * SimtLanes.Columns, sums.W);
     }
 
-    private static void StoreOne(SimtOutput output, long at, int column, float sum)
+    private static void StoreInside(SimtOutput output, long at, int column, float sum)
     {
         if (column < output.NumColumns)
-            output.Values[at] = sum + output.BiasOf(column);
+            output.Values[at] = sum;
     }
 }
 
@@ -71,8 +94,7 @@ internal readonly struct SimtAdd : ISimtOutput
         AddFour(output, row, column + 4 * SimtLanes.Columns, sums.High);
     }
 
-    public static void StoreOne(SimtOutput output, int row, int column, float sum, float up) =>
-        output.Values[(long)row * output.NumColumns + column] += sum + output.BiasOf(column);
+    public static void StoreOne(SimtOutput output, int row, int column, float sum, float up) => output.Values[(long)row * output.NumColumns + column] += sum;
 
     private static void AddFour(SimtOutput output, int row, int column, Float4 sums)
     {
@@ -82,18 +104,18 @@ internal readonly struct SimtAdd : ISimtOutput
             long at = (long)row * output.NumColumns + column;
             float a = output.Values[at], b = output.Values[at + SimtLanes.Columns];
             float c = output.Values[at + 2 * SimtLanes.Columns], d = output.Values[at + 3 * SimtLanes.Columns];
-            output.Values[at] = a + (sums.X + output.BiasOf(column));
-            output.Values[at + SimtLanes.Columns] = b + (sums.Y + output.BiasOf(column + SimtLanes.Columns));
-            output.Values[at + 2 * SimtLanes.Columns] = c + (sums.Z + output.BiasOf(column + 2 * SimtLanes.Columns));
-            output.Values[at + 3 * SimtLanes.Columns] = d + (sums.W + output.BiasOf(column + 3 * SimtLanes.Columns));
+            output.Values[at] = a + sums.X;
+            output.Values[at + SimtLanes.Columns] = b + sums.Y;
+            output.Values[at + 2 * SimtLanes.Columns] = c + sums.Z;
+            output.Values[at + 3 * SimtLanes.Columns] = d + sums.W;
             return;
         }
-        AddOne(output, row, column, sums.X);
-        AddOne(output, row, column + SimtLanes.Columns, sums.Y);
-        AddOne(output, row, column + 2 * SimtLanes.Columns, sums.Z);
+        AddInside(output, row, column, sums.X);
+        AddInside(output, row, column + SimtLanes.Columns, sums.Y);
+        AddInside(output, row, column + 2 * SimtLanes.Columns, sums.Z);
     }
 
-    private static void AddOne(SimtOutput output, int row, int column, float sum)
+    private static void AddInside(SimtOutput output, int row, int column, float sum)
     {
         if (column < output.NumColumns)
             StoreOne(output, row, column, sum, 0f);
@@ -113,8 +135,7 @@ internal readonly struct SimtSiluMul : ISimtOutput
     }
 
     public static void StoreOne(SimtOutput output, int row, int column, float sum, float up) =>
-        output.Values[(long)row * (output.NumColumns / 2) + Target(column)] =
-            DeviceMath.Silu(sum + output.BiasOf(column)) * (up + output.BiasOf(column + GpuLinearWeight.GateUpBlock));
+        output.Values[(long)row * (output.NumColumns / 2) + Target(column)] = DeviceMath.Silu(sum) * up;
 
     private static void StorePair(SimtOutput output, int row, int column, Float4 sums)
     {
@@ -124,5 +145,6 @@ internal readonly struct SimtSiluMul : ISimtOutput
         StoreOne(output, row, column + SimtLanes.Columns, sums.Y, sums.W);
     }
 
-    private static int Target(int column) => column / (2 * GpuLinearWeight.GateUpBlock) * GpuLinearWeight.GateUpBlock + column % GpuLinearWeight.GateUpBlock;
+    private static int Target(int column) =>
+        column / (2 * GpuLinearWeight.GateUpBlock) * GpuLinearWeight.GateUpBlock + (column & (GpuLinearWeight.GateUpBlock - 1));
 }

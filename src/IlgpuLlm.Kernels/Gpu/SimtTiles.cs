@@ -38,11 +38,11 @@ internal interface ISimtTile<TSelf>
     /// <summary>Puts the sums into shared memory, rows of <paramref name="pitch"/> floats.</summary>
     static abstract void Put(TSelf tile, ArrayView<float> target, int at, int pitch);
 
-    /// <summary>Adds the sums that another warp has put there.</summary>
-    static abstract TSelf Add(TSelf tile, ArrayView<float> source, int at, int pitch);
+    /// <summary>Adds them to the sums that another warp has put there.</summary>
+    static abstract void AddTo(TSelf tile, ArrayView<float> target, int at, int pitch);
 
     /// <summary>Hands the sums to the output.</summary>
-    static abstract void Store<TOutput>(TSelf tile, SimtOutput output, int row, int column)
+    static abstract void Store<TOutput>(TSelf tile, SimtOutput output, int row, int column, SimtRow biases)
         where TOutput : struct, ISimtOutput;
 }
 
@@ -105,30 +105,40 @@ internal struct SimtRow : ISimtTile<SimtRow>
         target[at + 7 * SimtLanes.Columns] = tile.High.W;
     }
 
-    public static SimtRow Add(SimtRow tile, ArrayView<float> source, int at, int pitch) => new()
+    public static void AddTo(SimtRow tile, ArrayView<float> target, int at, int pitch)
     {
-        Low = new()
+        SimtRow there = new()
         {
-            X = tile.Low.X + source[at],
-            Y = tile.Low.Y + source[at + SimtLanes.Columns],
-            Z = tile.Low.Z + source[at + 2 * SimtLanes.Columns],
-            W = tile.Low.W + source[at + 3 * SimtLanes.Columns],
-        },
-        High = new()
-        {
-            X = tile.High.X + source[at + 4 * SimtLanes.Columns],
-            Y = tile.High.Y + source[at + 5 * SimtLanes.Columns],
-            Z = tile.High.Z + source[at + 6 * SimtLanes.Columns],
-            W = tile.High.W + source[at + 7 * SimtLanes.Columns],
-        },
-    };
+            Low = new()
+            {
+                X = target[at],
+                Y = target[at + SimtLanes.Columns],
+                Z = target[at + 2 * SimtLanes.Columns],
+                W = target[at + 3 * SimtLanes.Columns],
+            },
+            High = new()
+            {
+                X = target[at + 4 * SimtLanes.Columns],
+                Y = target[at + 5 * SimtLanes.Columns],
+                Z = target[at + 6 * SimtLanes.Columns],
+                W = target[at + 7 * SimtLanes.Columns],
+            },
+        };
+        Put(AddRow(tile, there), target, at, pitch);
+    }
 
-    public static void Store<TOutput>(SimtRow tile, SimtOutput output, int row, int column)
+    public static void Store<TOutput>(SimtRow tile, SimtOutput output, int row, int column, SimtRow biases)
         where TOutput : struct, ISimtOutput
     {
         if (row < output.NumRows)
-            TOutput.Store(output, row, column, tile);
+            TOutput.Store(output, row, column, AddRow(tile, biases));
     }
+
+    private static SimtRow AddRow(SimtRow a, SimtRow b) => new()
+    {
+        Low = new() { X = a.Low.X + b.Low.X, Y = a.Low.Y + b.Low.Y, Z = a.Low.Z + b.Low.Z, W = a.Low.W + b.Low.W },
+        High = new() { X = a.High.X + b.High.X, Y = a.High.Y + b.High.Y, Z = a.High.Z + b.High.Z, W = a.High.W + b.High.W },
+    };
 
     private static float Dot(Float4 a, Float4 b, float sum)
     {
@@ -159,16 +169,16 @@ internal struct SimtPair<T> : ISimtTile<SimtPair<T>>
         T.Put(tile._second, target, at + T.Rows * SimtLanes.Rows * pitch, pitch);
     }
 
-    public static SimtPair<T> Add(SimtPair<T> tile, ArrayView<float> source, int at, int pitch) => new()
+    public static void AddTo(SimtPair<T> tile, ArrayView<float> target, int at, int pitch)
     {
-        _first = T.Add(tile._first, source, at, pitch),
-        _second = T.Add(tile._second, source, at + T.Rows * SimtLanes.Rows * pitch, pitch),
-    };
+        T.AddTo(tile._first, target, at, pitch);
+        T.AddTo(tile._second, target, at + T.Rows * SimtLanes.Rows * pitch, pitch);
+    }
 
-    public static void Store<TOutput>(SimtPair<T> tile, SimtOutput output, int row, int column)
+    public static void Store<TOutput>(SimtPair<T> tile, SimtOutput output, int row, int column, SimtRow biases)
         where TOutput : struct, ISimtOutput
     {
-        T.Store<TOutput>(tile._first, output, row, column);
-        T.Store<TOutput>(tile._second, output, row + T.Rows * SimtLanes.Rows, column);
+        T.Store<TOutput>(tile._first, output, row, column, biases);
+        T.Store<TOutput>(tile._second, output, row + T.Rows * SimtLanes.Rows, column, biases);
     }
 }
