@@ -103,6 +103,8 @@ internal readonly struct WideTile<TFeatures, TCluster, TTail, TStores> : IHopper
 
     public static int Columns => TFeatures.Value;
 
+    public static bool IsTf32 => false;
+
     public static int Consumers => 2;
 
     public static int SharedBytes => 227 * 1024;
@@ -145,9 +147,34 @@ internal readonly struct NarrowTile<TTokens, TSplit> : IHopperTile
 
     public static int Columns => TTokens.Value;
 
+    public static bool IsTf32 => false;
+
     public static int Consumers => TTokens.Value < 64 ? 1 : 2;
 
     public static int SharedBytes => 112 * 1024;
 
     public static int ClusterSize => TSplit.Value;
+}
+
+/// <summary>A tile whose operands are floats, rounded towards zero to TF32. Whatever counts elements of k counts halves, two a float.</summary>
+internal readonly struct Tf32Tile<T> : IHopperTile
+    where T : struct, IHopperTile
+{
+    public static bool IsWide => T.IsWide;
+
+    public static bool HasTail => T.HasTail;
+
+    public static int TailColumns => T.TailColumns;
+
+    public static bool StoresBoxes => T.StoresBoxes;
+
+    public static int Columns => T.Columns;
+
+    public static bool IsTf32 => true;
+
+    public static int Consumers => T.Consumers;
+
+    public static int SharedBytes => T.SharedBytes;
+
+    public static int ClusterSize => T.ClusterSize;
 }

@@ -22,7 +22,8 @@ internal sealed record WideTileForm(int Features, int Cluster, int Tail)
 }
 
 /// <summary>All variants, found by arithmetic.</summary>
-internal sealed class HopperVariants
+/// <param name="isTf32">Whether operands are floats.</param>
+internal sealed class HopperVariants(bool isTf32)
 {
     private const int NumSplits = 4;
     private const int SmallestTokens = 8;
@@ -52,6 +53,9 @@ internal sealed class HopperVariants
     /// <summary>The tile of a variant that <see cref="Wide"/> returned.</summary>
     public static int WideTileOf(int index) => index / Epilogues.Length / Stores.Length;
 
+    /// <summary>The epilogue of a variant.</summary>
+    public static LinearEpilogue EpilogueOf(int index) => (LinearEpilogue)(index % Epilogues.Length);
+
     /// <summary>A wide variant.</summary>
     /// <param name="tile">Index into <see cref="WideTiles"/>.</param>
     /// <param name="storesByLane">Whether lanes store the results, for measurements.</param>
@@ -67,7 +71,7 @@ internal sealed class HopperVariants
         return (NumWide + narrow) * Epilogues.Length + (int)epilogue;
     }
 
-    private static HopperVariant Create(int index)
+    private HopperVariant Create(int index)
     {
         int epilogue = index % Epilogues.Length, shape = index / Epilogues.Length;
         Type tile;
@@ -86,6 +90,8 @@ internal sealed class HopperVariants
             tile = typeof(NarrowTile<,>).MakeGenericType(Tokens[tokens], Splits[split]);
             name = $"narrow.{SmallestTokens << tokens}.k{1 << split}";
         }
+        if (isTf32)
+            (tile, name) = (typeof(Tf32Tile<>).MakeGenericType(tile), "tf32." + name);
         var of = typeof(HopperVariants).GetMethod(nameof(Of), BindingFlags.Static | BindingFlags.NonPublic)!.MakeGenericMethod(tile, Epilogues[epilogue]);
         return (HopperVariant)of.Invoke(null, [$"linear.hopper.{name}.{EpilogueNames[epilogue]}", isTrial])!;
     }

@@ -11,14 +11,14 @@ internal struct SimtColumns
     /// <summary>Reads them, <paramref name="stride"/> bytes apart.</summary>
     public static SimtColumns Load(uint address, uint stride) => new()
     {
-        A = PtxIntrinsics.LoadShared16(address),
-        B = PtxIntrinsics.LoadShared16(address + stride),
-        C = PtxIntrinsics.LoadShared16(address + 2 * stride),
-        D = PtxIntrinsics.LoadShared16(address + 3 * stride),
-        E = PtxIntrinsics.LoadShared16(address + 4 * stride),
-        F = PtxIntrinsics.LoadShared16(address + 5 * stride),
-        G = PtxIntrinsics.LoadShared16(address + 6 * stride),
-        H = PtxIntrinsics.LoadShared16(address + 7 * stride),
+        A = PtxIntrinsics.LoadShared4(address),
+        B = PtxIntrinsics.LoadShared4(address + stride),
+        C = PtxIntrinsics.LoadShared4(address + 2 * stride),
+        D = PtxIntrinsics.LoadShared4(address + 3 * stride),
+        E = PtxIntrinsics.LoadShared4(address + 4 * stride),
+        F = PtxIntrinsics.LoadShared4(address + 5 * stride),
+        G = PtxIntrinsics.LoadShared4(address + 6 * stride),
+        H = PtxIntrinsics.LoadShared4(address + 7 * stride),
     };
 }
 
@@ -73,7 +73,7 @@ internal struct SimtRow : ISimtTile<SimtRow>
 
     public static SimtRow Step(SimtRow tile, uint row, uint stride, SimtColumns columns)
     {
-        Float4 x = PtxIntrinsics.LoadShared16(row);
+        Float4 x = PtxIntrinsics.LoadShared4(row);
         return new()
         {
             Low = new()

@@ -35,7 +35,7 @@ internal static unsafe class PtxEmulation
         *(UInt4*)(_sharedWindow + shared) = bytes == 16 ? *(UInt4*)global : default;
     }
 
-    public static Float4 LoadShared16(uint shared) => *(Float4*)(sharedWindow + shared);
+    public static Float4 LoadShared4(uint shared) => *(Float4*)(_sharedWindow + shared);
 
     public static UInt4 Load16(long global, int isValid) => isValid != 0 ? *(UInt4*)global : default;
 
