@@ -56,6 +56,9 @@ public sealed partial class GpuBackend : Backend
     /// <inheritdoc/>
     public override bool IsHostMemory => _device is IlgpuCpuDevice;
 
+    /// <inheritdoc/>
+    public override bool MultipliesTf32 => _hopperTf32 is not null || _mmaTf32 is not null;
+
     /// <summary>The CUDA devices of this machine; none where there is no driver. Never throws.</summary>
     public static IReadOnlyList<CudaDeviceInfo> CudaDevices() =>
         [.. CudaGpuDevice.List().Select(d => new CudaDeviceInfo(d.DeviceId, d.Name, d.MemorySize))];
@@ -250,7 +253,7 @@ public sealed partial class GpuBackend : Backend
     /// <summary>Whether one kernel multiplies by gate and up and makes silu(gate) * up, whatever the number of rows.</summary>
     private bool FusesGateUp(ModelShape model) =>
         ActivationType(model) == ElementType.F16
-        || (_simtLinear is not null && _hopperTf32 is null && _mmaTf32 is null && model.Weights == ElementType.F32 && SimtLinearKernel.SupportsRows(model.HiddenSize)
+        || (_simtLinear is not null && !MultipliesTf32 && model.Weights == ElementType.F32 && SimtLinearKernel.SupportsRows(model.HiddenSize)
             && model.IntermediateSize % GpuLinearWeight.GateUpBlock == 0 && model.IntermediateSize > GpuLinearWeight.GateUpBlock);
 
     private GpuLinearWeight CreateWeight(int outFeatures, int inFeatures, ElementType storage, bool hasBias, int? upOffset)
