@@ -6,7 +6,7 @@ namespace IlgpuLlm.Kernels;
 /// </summary>
 /// <remarks>
 /// Each row of a result depends on that row's inputs alone, down to the last bit: neither the number of rows nor their order, the block size
-/// or the chunking changes a result; only that one row of F16 weights may be multiplied by another kernel than several are. A backend is used by one thread at a time; weights may be loaded from several.
+/// or the chunking changes a result; only that one row, some, and many may be multiplied by different kernels, and that one token a sequence and several may go through different attention. A backend is used by one thread at a time; weights may be loaded from several.
 /// </remarks>
 public abstract partial class Backend : IDisposable
 {
@@ -20,6 +20,9 @@ public abstract partial class Backend : IDisposable
 
     /// <summary>Whether the device's memory is the machine's own.</summary>
     public abstract bool IsHostMemory { get; }
+
+    /// <summary>Whether products of several rows of F32 are made of TF32 values: it was allowed, and the device can.</summary>
+    public virtual bool MultipliesTf32 => false;
 
     /// <summary>Reads how much memory the device has and how much of it is free now.</summary>
     public abstract DeviceMemory QueryMemory();

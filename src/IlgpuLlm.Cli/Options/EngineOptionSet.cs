@@ -10,6 +10,8 @@ internal sealed class EngineOptionSet
         "auto (CUDA if there is one, else the CPU), cpu, cuda, cuda:N, or ilgpu-cpu (slow, to test kernels). Default: auto.");
     private readonly Option<string?> _dtype = OptionFactory.Text("--dtype", "TYPE",
         "Weights and KV cache: float32, float16, or auto (float32 for float32 checkpoints, else float16). Default: auto.");
+    private readonly Option<bool> _allowTf32 = OptionFactory.Flag("--allow-tf32",
+        "Lets CUDA devices round the operands of float32 products to TF32 (10 bits of mantissa): several times faster.");
     private readonly Option<string?> _loadFormat = OptionFactory.Text("--load-format", "FORMAT",
         "auto reads the checkpoint; dummy needs config.json alone and makes random weights. Default: auto.");
     private readonly Option<int?> _maxModelLen = OptionFactory.Number<int>("--max-model-len", "N",
@@ -27,7 +29,7 @@ internal sealed class EngineOptionSet
     /// <summary>Adds the options to a command.</summary>
     public void AddTo(Command command)
     {
-        foreach (Option option in (Option[])[_model, _device, _dtype, _loadFormat, _maxModelLen, _maxNumSeqs, _maxNumBatchedTokens, _blockSize,
+        foreach (Option option in (Option[])[_model, _device, _dtype, _allowTf32, _loadFormat, _maxModelLen, _maxNumSeqs, _maxNumBatchedTokens, _blockSize,
             _kvCacheMemory, _numBlocks, _gpuMemoryUtilization, _threads])
             command.Options.Add(option);
     }
@@ -42,6 +44,7 @@ internal sealed class EngineOptionSet
             Model = parse.GetValue(_model),
             Device = parse.GetValue(_device) ?? defaults.Device,
             DType = parse.GetValue(_dtype) ?? defaults.DType,
+            AllowTf32 = parse.GetValue(_allowTf32),
             LoadFormat = parse.GetValue(_loadFormat) ?? defaults.LoadFormat,
             MaxModelLen = parse.GetValue(_maxModelLen),
             MaxNumSeqs = parse.GetValue(_maxNumSeqs) ?? defaults.MaxNumSeqs,

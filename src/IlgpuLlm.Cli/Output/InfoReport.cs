@@ -35,7 +35,7 @@ internal sealed class InfoReport(IAnsiConsole console)
         Row(table, "attention", $"{config.NumAttentionHeads} heads of {config.HeadDim}, {config.NumKeyValueHeads} key/value heads, {Window(config)}");
         Row(table, "rotary", $"{config.Rope.Type.ToString().ToLowerInvariant()}, theta {config.Rope.Theta}");
         Row(table, "vocabulary", $"{config.VocabSize} tokens{(config.TieWordEmbeddings ? ", tied embeddings" : "")}");
-        Row(table, "runs as", $"{ElementTypeName.Of(info.DType)} on {info.Device} ({info.DeviceDescription})");
+        Row(table, "runs as", $"{ElementTypeName.Of(info.DType)}{(info.UsesTf32 ? ", products as TF32," : "")} on {info.Device} ({info.DeviceDescription})");
         console.Write(table);
         console.WriteLine();
     }

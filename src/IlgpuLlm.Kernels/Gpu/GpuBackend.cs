@@ -5,21 +5,21 @@ namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>
 /// ILGPU kernels: the same C# on CUDA devices and on ILGPU's CPU accelerator, and beside it kernels of PTX instructions for tensor cores. F32 weights are
-/// multiplied in IEEE single precision (no TF32). F16 weights are multiplied with F16 activations where there are tensor cores and the model's sizes suit
+/// multiplied in IEEE single precision (as TF32 where that is allowed). F16 weights are multiplied with F16 activations where there are tensor cores and the model's sizes suit
 /// them (<see cref="ActivationType"/>), otherwise with F32 activations; sums are floats. An operation allocates nothing.
 /// </summary>
 public sealed partial class GpuBackend : Backend
 {
-    // 8 gate rows, their 8 up rows, and so on: a lane of a tensor-core product has both of an output.
-    private const int GateUpBlock = 8;
-
     private readonly GpuDevice _device;
     private readonly GatherRowsKernel _gatherRows;
     private readonly RmsNormKernel _rmsNorm;
     private readonly GemvKernel _gemv;
     private readonly LinearKernel _linear;
+    private readonly SimtLinearKernel? _simtLinear;
     private readonly MmaLinearKernel? _mmaLinear;
     private readonly HopperLinearKernel? _hopperLinear;
+    private readonly MmaLinearKernel? _mmaTf32;
+    private readonly HopperLinearKernel? _hopperTf32;
     private readonly RotaryKernel _rotary;
     private readonly AttentionKernel _attention;
     private readonly HalfAttentionKernels? _halfAttention;
@@ -27,15 +27,18 @@ public sealed partial class GpuBackend : Backend
     private readonly SampleKernel _sample;
     private readonly FillRandomKernel _fillRandom;
 
-    private GpuBackend(GpuDevice device)
+    private GpuBackend(GpuDevice device, bool allowTf32)
     {
         _device = device;
         _gatherRows = new(device);
         _rmsNorm = new(device);
         _gemv = new(device);
         _linear = new(device);
+        _simtLinear = device is CudaGpuDevice { HasTensorCores: true } floats ? new(floats) : null; // tensor cores or not: cp.async came with sm_80
         _mmaLinear = device is CudaGpuDevice { HasTensorCores: true } cuda ? new(cuda) : null;
         _hopperLinear = device is CudaGpuDevice { IsHopper: true } hopper ? new(hopper) : null;
+        _hopperTf32 = allowTf32 && device is CudaGpuDevice { IsHopper: true } hopperTf32 ? new(hopperTf32, isTf32: true) : null;
+        _mmaTf32 = allowTf32 && device is CudaGpuDevice { HasTensorCores: true, IsHopper: false } mmaTf32 ? new(mmaTf32, isTf32: true) : null;
         _rotary = new(device);
         _attention = new(device);
         _halfAttention = device is CudaGpuDevice { HasTensorCores: true } halves ? new(halves, _rotary) : null;
@@ -53,13 +56,18 @@ public sealed partial class GpuBackend : Backend
     /// <inheritdoc/>
     public override bool IsHostMemory => _device is IlgpuCpuDevice;
 
+    /// <inheritdoc/>
+    public override bool MultipliesTf32 => _hopperTf32 is not null || _mmaTf32 is not null;
+
     /// <summary>The CUDA devices of this machine; none where there is no driver. Never throws.</summary>
     public static IReadOnlyList<CudaDeviceInfo> CudaDevices() =>
         [.. CudaGpuDevice.List().Select(d => new CudaDeviceInfo(d.DeviceId, d.Name, d.MemorySize))];
 
     /// <summary>Opens a CUDA device and compiles the kernels for it.</summary>
+    /// <param name="index">Which one.</param>
+    /// <param name="allowTf32">Whether products of several rows of F32 may be made of TF32 values, on tensor cores.</param>
     /// <exception cref="ArgumentOutOfRangeException">There is no such device.</exception>
-    public static GpuBackend CreateCuda(int index) => Create(CudaGpuDevice.Create(index));
+    public static GpuBackend CreateCuda(int index, bool allowTf32 = false) => Create(CudaGpuDevice.Create(index), allowTf32);
 
     /// <summary>Opens ILGPU's CPU accelerator. It tests kernels and is far too slow to run models: that is what the CPU backend is for.</summary>
     public static GpuBackend CreateIlgpuCpu() => CreateIlgpuCpu(lanes: 1);
@@ -75,16 +83,15 @@ public sealed partial class GpuBackend : Backend
 
     /// <inheritdoc/>
     public override LinearWeight CreateLinear(int outFeatures, int inFeatures, ElementType storage, bool hasBias) =>
-        new GpuLinearWeight(_device, _fillRandom, outFeatures, inFeatures, storage, hasBias);
+        CreateWeight(outFeatures, inFeatures, storage, hasBias, upOffset: null);
 
     /// <inheritdoc/>
     public override long LinearByteLength(int outFeatures, int inFeatures, ElementType storage, bool hasBias) =>
         GpuLinearWeight.LengthInBytes(outFeatures, inFeatures, storage, hasBias);
 
     /// <inheritdoc/>
-    public override LinearWeight CreateGateUp(ModelShape model, bool hasBias) => new GpuLinearWeight(
-        _device, _fillRandom, checked(2 * model.IntermediateSize), model.HiddenSize, model.Weights, hasBias,
-        ActivationType(model) == ElementType.F16 ? GateUpBlock : null);
+    public override LinearWeight CreateGateUp(ModelShape model, bool hasBias) => CreateWeight(
+        checked(2 * model.IntermediateSize), model.HiddenSize, model.Weights, hasBias, FusesGateUp(model) ? GpuLinearWeight.GateUpBlock : null);
 
     /// <inheritdoc/>
     public override ElementType ActivationType(ModelShape model) =>
@@ -177,7 +184,8 @@ public sealed partial class GpuBackend : Backend
         var (matrix, x, y) = (Own(weight), _device.Own(input), _device.Own(output));
         CheckLinear(matrix, x, numRows);
         ShapeChecks.Activations(y, numRows, matrix.OutFeatures / 2, nameof(output));
-        if (GemvKernel.Supports(matrix, x, numRows) || x.Type == ElementType.F16)
+        bool isFusedFloats = _simtLinear is not null && matrix.UpOffset == GpuLinearWeight.GateUpBlock && SimtLinearKernel.Supports(matrix, x);
+        if (GemvKernel.Supports(matrix, x, numRows) || x.Type == ElementType.F16 || isFusedFloats)
             Launch(matrix, x, y, numRows, LinearEpilogue.GateUp);
         else
             base.LinearSiluMul(weight, input, output, numRows);
@@ -221,15 +229,16 @@ public sealed partial class GpuBackend : Backend
     {
         base.Dispose();
         _hopperLinear?.Dispose();
+        _hopperTf32?.Dispose();
         _halfAttention?.Dispose();
         _device.Dispose();
     }
 
-    private static GpuBackend Create(GpuDevice device)
+    private static GpuBackend Create(GpuDevice device, bool allowTf32 = false)
     {
         try
         {
-            return new GpuBackend(device);
+            return new GpuBackend(device, allowTf32);
         }
         catch
         {
@@ -239,7 +248,20 @@ public sealed partial class GpuBackend : Backend
     }
 
     /// <inheritdoc/>
-    protected override long GateUpLength(WorkspaceShape shape) => ActivationType(shape.Model) == ElementType.F16 ? 0 : base.GateUpLength(shape);
+    protected override long GateUpLength(WorkspaceShape shape) => FusesGateUp(shape.Model) ? 0 : base.GateUpLength(shape);
+
+    /// <summary>Whether one kernel multiplies by gate and up and makes silu(gate) * up, whatever the number of rows.</summary>
+    private bool FusesGateUp(ModelShape model) =>
+        ActivationType(model) == ElementType.F16
+        || (_simtLinear is not null && !MultipliesTf32 && model.Weights == ElementType.F32 && SimtLinearKernel.SupportsRows(model.HiddenSize)
+            && model.IntermediateSize % GpuLinearWeight.GateUpBlock == 0 && model.IntermediateSize > GpuLinearWeight.GateUpBlock);
+
+    private GpuLinearWeight CreateWeight(int outFeatures, int inFeatures, ElementType storage, bool hasBias, int? upOffset)
+    {
+        if (storage == ElementType.F32)
+            _simtLinear?.Prepare();
+        return new GpuLinearWeight(_device, _fillRandom, outFeatures, inFeatures, storage, hasBias, upOffset);
+    }
 
     private static void CheckLinear(GpuLinearWeight weight, GpuBuffer input, int numRows)
     {
@@ -253,6 +275,12 @@ public sealed partial class GpuBackend : Backend
             return;
         if (GemvKernel.Supports(weight, input, numRows))
             _gemv.Launch(weight, input, output, epilogue);
+        else if (_hopperTf32 is not null && input.Type == ElementType.F32 && input.Address % 16 == 0 && _hopperTf32.Supports(weight, epilogue))
+            _hopperTf32.Launch(weight, input, output, numRows, epilogue);
+        else if (_mmaTf32 is not null && MmaLinearKernel.SupportsTf32(weight, input, epilogue))
+            _mmaTf32.Launch(weight, input, output, numRows, epilogue);
+        else if (_simtLinear is not null && output.Type == ElementType.F32 && SimtLinearKernel.Supports(weight, input))
+            _simtLinear.Launch(weight, input, output, numRows, epilogue);
         else if (_hopperLinear is not null && input.Type == ElementType.F16 && _hopperLinear.Supports(weight, epilogue))
             _hopperLinear.Launch(weight, input, output, numRows, epilogue);
         else if (_mmaLinear is not null && MmaLinearKernel.Supports(weight, input))

@@ -8,6 +8,9 @@ namespace IlgpuLlm.Kernels.Gpu;
 /// </summary>
 internal sealed class GpuLinearWeight : LinearWeight
 {
+    /// <summary>The rows of a block of gates or ups where they lie by turns: a lane of a product that has a gate then has its up.</summary>
+    public const int GateUpBlock = 8;
+
     private readonly GpuDevice _device;
     private readonly FillRandomKernel _fillRandom;
 

@@ -35,7 +35,7 @@ internal struct HopperGrid
 /// activations [tokens, k] times weights [features, k] transposed, on Hopper's tensor cores: the first warpgroups of a group multiply (consumers), then
 /// comes the producer, one lane of which asks the tensor memory accelerator for stages of 64 elements of k of both operands. Two barriers a stage say that
 /// it is full (bytes arrive) and empty (consumers' warps arrive). A sum is one chain over k in steps of 16; where a cluster shares the k of a tile, it adds
-/// its chains in the order of k.
+/// its chains in the order of k. Floats are read as if they were pairs of halves, until they are multiplied.
 /// </summary>
 internal static class HopperLinearBody<TTile, TEpilogue>
     where TTile : struct, IHopperTile
@@ -439,6 +439,8 @@ internal static class HopperLinearBody<TTile, TEpilogue>
     private readonly struct TailShape : IWgmmaShape
     {
         public static int Columns => TTile.TailColumns;
+
+        public static bool IsTf32 => TTile.IsTf32;
     }
 
     /// <summary>The first token and the first feature of a tile.</summary>

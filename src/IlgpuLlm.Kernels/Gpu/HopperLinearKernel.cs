@@ -5,7 +5,7 @@ using IlgpuLlm.Kernels.Gpu.Ptx;
 namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>
-/// Products of F16 weights on Hopper's tensor cores (sm_90a). Up to <see cref="MaxNarrowRows"/> rows weights stream through ("narrow"), above that
+/// Products of F16 weights, or of F32 weights rounded to TF32, on Hopper's tensor cores (sm_90a). Up to <see cref="MaxNarrowRows"/> rows weights stream through ("narrow"), above that
 /// activations and weights are tiled ("wide"). A row's result is the same bits for every number of rows within either.
 /// </summary>
 internal sealed class HopperLinearKernel : IDisposable
@@ -18,16 +18,23 @@ internal sealed class HopperLinearKernel : IDisposable
     private const int MaxSplit = 8;
     private const int WideTokens = 128;
 
-    private static readonly HopperVariants Table = new();
+    private static readonly HopperVariants HalfTable = new(isTf32: false), Tf32Table = new(isTf32: true);
 
     private readonly CudaGpuDevice _device;
+    private readonly HopperVariants _table;
+    private readonly ElementType _type;
     private readonly TensorMaps _maps;
-    private readonly Launcher?[] _launchers = new Launcher?[Table.Count]; // compiled when first used: most models use a dozen
+    private readonly Launcher?[] _launchers; // compiled when first used: most models use a dozen
 
-    public HopperLinearKernel(CudaGpuDevice device)
+    /// <param name="device">The device.</param>
+    /// <param name="isTf32">Whether weights and activations are F32, rounded towards zero to TF32; otherwise they are F16.</param>
+    public HopperLinearKernel(CudaGpuDevice device, bool isTf32 = false)
     {
         _device = device;
+        _table = isTf32 ? Tf32Table : HalfTable;
+        _type = isTf32 ? ElementType.F32 : ElementType.F16;
         _maps = new(device);
+        _launchers = new Launcher?[_table.Count];
     }
 
     /// <summary>The tile of <see cref="HopperVariants.WideTiles"/> that is taken whatever the shape, for measurements; null: the one that fits best.</summary>
@@ -59,22 +66,29 @@ internal sealed class HopperLinearKernel : IDisposable
     /// <summary>Those for measurements.</summary>
     public static IReadOnlyList<GpuKernel> Trials => [.. All.Where(kernel => kernel.IsTrial)];
 
-    private static IEnumerable<GpuKernel> All => Enumerable.Range(0, Table.Count).Where(Table.Exists).Select(i => Table[i].Kernel);
+    private static IEnumerable<GpuKernel> All =>
+        Kernels(HalfTable, Enum.GetValues<LinearEpilogue>()).Concat(Kernels(Tf32Table, FloatEpilogues).Where(kernel => !kernel.IsTrial));
 
-    /// <summary>Whether the product can be made here: halves, and sizes that are multiples of 8 (16 output features for gate and up).</summary>
+    private static LinearEpilogue[] FloatEpilogues => [LinearEpilogue.Floats, LinearEpilogue.Residual];
+
+    /// <summary>
+    /// Whether the product can be made here: sizes that are multiples of 8 (16 output features for gate and up). Products of floats are stored, or added, as
+    /// floats.
+    /// </summary>
     public bool Supports(GpuLinearWeight weight, LinearEpilogue epilogue) =>
-        _device.IsHopper && weight.Storage == ElementType.F16 && weight.InFeatures % 8 == 0 && weight.OutFeatures % (epilogue == LinearEpilogue.GateUp ? 16 : 8) == 0;
+        _device.IsHopper && weight.Storage == _type && weight.InFeatures % 8 == 0 && weight.OutFeatures % (epilogue == LinearEpilogue.GateUp ? 16 : 8) == 0
+        && (_type == ElementType.F16 || FloatEpilogues.Contains(epilogue));
 
     /// <summary>Multiplies <paramref name="numRows"/> rows of activations with the weight and stores what the epilogue says.</summary>
     /// <param name="weight">[outFeatures, inFeatures], which <see cref="Supports"/> was asked about.</param>
-    /// <param name="input">F16, [at least numRows, inFeatures]. Rows above numRows may be read, and do not matter.</param>
+    /// <param name="input">F16 (F32 for TF32), [at least numRows, inFeatures]. Rows above numRows may be read, and do not matter.</param>
     /// <param name="output">F16 or F32, [at least numRows, outFeatures or, for gate and up, half of it].</param>
     /// <param name="numRows">Rows.</param>
     /// <param name="epilogue">What becomes of the sums.</param>
     public void Launch(GpuLinearWeight weight, GpuBuffer input, GpuBuffer output, int numRows, LinearEpilogue epilogue)
     {
         ShapeChecks.Count(numRows, nameof(numRows));
-        ShapeChecks.Buffer(input, ElementType.F16, numRows, weight.InFeatures, nameof(input));
+        ShapeChecks.Buffer(input, _type, numRows, weight.InFeatures, nameof(input));
         bool isHalves = epilogue is LinearEpilogue.Halves or LinearEpilogue.GateUp;
         int width = epilogue == LinearEpilogue.GateUp ? weight.OutFeatures / 2 : weight.OutFeatures;
         ShapeChecks.Buffer(output, isHalves ? ElementType.F16 : ElementType.F32, numRows, width, nameof(output));
@@ -92,7 +106,7 @@ internal sealed class HopperLinearKernel : IDisposable
     }
 
     /// <summary>The name of the kernel that a launch would take.</summary>
-    public string NameOf(GpuLinearWeight weight, int numRows, LinearEpilogue epilogue) => Table[Choose(weight, numRows, epilogue)].Kernel.Name;
+    public string NameOf(GpuLinearWeight weight, int numRows, LinearEpilogue epilogue) => _table[Choose(weight, numRows, epilogue)].Kernel.Name;
 
     public void Dispose() => _maps.Dispose();
 
@@ -105,11 +119,17 @@ internal sealed class HopperLinearKernel : IDisposable
         return split;
     }
 
+    private static IEnumerable<GpuKernel> Kernels(HopperVariants table, LinearEpilogue[] epilogues) =>
+        Enumerable.Range(0, table.Count).Where(i => table.Exists(i) && epilogues.Contains(HopperVariants.EpilogueOf(i))).Select(i => table[i].Kernel);
+
     private static int DivideUp(int value, int divisor) => (value + divisor - 1) / divisor;
 
+    /// <summary>What takes as much memory as a row of the weight in halves.</summary>
+    private int HalvesInRow(GpuLinearWeight weight) => weight.InFeatures * (_type.SizeInBytes() / ElementType.F16.SizeInBytes());
+
     private int Choose(GpuLinearWeight weight, int numRows, LinearEpilogue epilogue) => numRows <= MaxNarrowRows
-        ? Table.Narrow(NarrowForm, numRows, NarrowSplit ?? Split(weight.OutFeatures, weight.InFeatures), epilogue)
-        : Table.Wide(WideTile ?? ChooseWide(numRows, weight.OutFeatures), WideStoresByLane, epilogue);
+        ? _table.Narrow(NarrowForm, numRows, NarrowSplit ?? Split(weight.OutFeatures, HalvesInRow(weight)), epilogue)
+        : _table.Wide(WideTile ?? ChooseWide(numRows, weight.OutFeatures), WideStoresByLane, epilogue);
 
     /// <summary>The wide tile that takes the least time on this device.</summary>
     private int ChooseWide(int numRows, int outFeatures)
@@ -142,18 +162,19 @@ internal sealed class HopperLinearKernel : IDisposable
     private void Launch(
         int index, GpuLinearWeight weight, nint input, int inputRows, HopperOutput output, ElementType outputType, int outputWidth)
     {
-        HopperVariant variant = Table[index];
+        HopperVariant variant = _table[index];
+        int halves = HalvesInRow(weight);
         var launcher = _launchers[index] ??= _device.Load<Launcher>(variant.Kernel);
-        long weightMap = _maps.Get(weight.Matrix.Address, weight.OutFeatures, weight.InFeatures, variant.WeightBoxRows);
+        long weightMap = _maps.Get(weight.Matrix.Address, weight.OutFeatures, halves, variant.WeightBoxRows);
         long tailMap = variant.TailBoxRows == variant.WeightBoxRows
             ? weightMap
-            : _maps.Get(weight.Matrix.Address, weight.OutFeatures, weight.InFeatures, variant.TailBoxRows);
-        long activationMap = _maps.Get(input, inputRows, weight.InFeatures, variant.ActivationBoxRows);
+            : _maps.Get(weight.Matrix.Address, weight.OutFeatures, halves, variant.TailBoxRows);
+        long activationMap = _maps.Get(input, inputRows, halves, variant.ActivationBoxRows);
         // Says how many rows there are, as what lies behind them must stay.
         long outputMap = variant.StoresBoxes
             ? _maps.Get((nint)output.Values, outputType, output.NumRows, outputWidth, HopperBoxStore<HalvesEpilogue>.BoxRows, variant.OutputBoxColumns)
             : 0;
-        var grid = new HopperGrid { NumSteps = DivideUp(weight.InFeatures, Wgmma.TileK) };
+        var grid = new HopperGrid { NumSteps = DivideUp(halves, Wgmma.TileK) };
         int cluster = variant.Kernel.ClusterSize, clusters = DivideUp(weight.OutFeatures, variant.Features);
         if (!variant.IsWide)
         {

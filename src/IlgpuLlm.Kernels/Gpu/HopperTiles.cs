@@ -124,6 +124,8 @@ internal readonly struct WideTile<TFeatures, TCluster, TTail, TStores> : IHopper
 
     public static int Columns => TFeatures.Value;
 
+    public static bool IsTf32 => false;
+
     public static int Consumers => 2;
 
     public static int SharedBytes => 227 * 1024;
@@ -131,23 +133,6 @@ internal readonly struct WideTile<TFeatures, TCluster, TTail, TStores> : IHopper
     public static int ClusterSize => TCluster.Value;
 
     public static int Neighbours => 1;
-}
-
-/// <summary>How wide tiles are stored.</summary>
-internal interface IWideStores
-{
-    /// <summary>By the tensor memory accelerator, otherwise by the lanes that have the sums.</summary>
-    static abstract bool AreBoxes { get; }
-}
-
-internal readonly struct BoxStores : IWideStores
-{
-    public static bool AreBoxes => true;
-}
-
-internal readonly struct LaneStores : IWideStores
-{
-    public static bool AreBoxes => false;
 }
 
 /// <summary>How wide tiles are stored.</summary>
@@ -191,9 +176,36 @@ internal readonly struct NarrowTile<TTokens, TFeatures, TKilobytes, TNeighbours,
 
     public static int Consumers => TFeatures.Value / 64;
 
+    public static bool IsTf32 => false;
+
     public static int SharedBytes => TKilobytes.Value * 1024;
 
     public static int ClusterSize => TSplit.Value * TNeighbours.Value;
 
     public static int Neighbours => TNeighbours.Value;
+}
+
+/// <summary>A tile whose operands are floats, rounded towards zero to TF32. Whatever counts elements of k counts halves, two a float.</summary>
+internal readonly struct Tf32Tile<T> : IHopperTile
+    where T : struct, IHopperTile
+{
+    public static bool IsWide => T.IsWide;
+
+    public static bool HasTail => T.HasTail;
+
+    public static int TailColumns => T.TailColumns;
+
+    public static bool StoresBoxes => T.StoresBoxes;
+
+    public static int Columns => T.Columns;
+
+    public static bool IsTf32 => true;
+
+    public static int Consumers => T.Consumers;
+
+    public static int SharedBytes => T.SharedBytes;
+
+    public static int ClusterSize => T.ClusterSize;
+
+    public static int Neighbours => T.Neighbours;
 }

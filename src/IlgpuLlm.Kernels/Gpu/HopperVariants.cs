@@ -32,7 +32,8 @@ internal sealed record NarrowForm(int Features, int Kilobytes, int Neighbours)
 }
 
 /// <summary>All variants, found by arithmetic.</summary>
-internal sealed class HopperVariants
+/// <param name="isTf32">Whether operands are floats.</param>
+internal sealed class HopperVariants(bool isTf32)
 {
     private const int MinStages = 3;
     private const int MaxCluster = 8; // that every device of sm_90 takes
@@ -69,6 +70,9 @@ internal sealed class HopperVariants
 
     /// <summary>The tile of a variant that <see cref="Wide"/> returned.</summary>
     public static int WideTileOf(int index) => index / Epilogues.Length / Stores.Length;
+
+    /// <summary>The epilogue of a variant.</summary>
+    public static LinearEpilogue EpilogueOf(int index) => (LinearEpilogue)(index % Epilogues.Length);
 
     /// <summary>A wide variant.</summary>
     /// <param name="tile">Index into <see cref="WideTiles"/>.</param>
@@ -107,7 +111,7 @@ internal sealed class HopperVariants
     /// <summary>Measured.</summary>
     private static int BestForm(int tokens) => tokens < 64 ? 0 : 3;
 
-    private static HopperVariant Create(int index)
+    private HopperVariant Create(int index)
     {
         int epilogue = index % Epilogues.Length, shape = index / Epilogues.Length;
         Type tile;
@@ -132,6 +136,8 @@ internal sealed class HopperVariants
             string neighbours = form.Neighbours > 1 ? $"n{form.Neighbours}." : "";
             name = $"narrow.{SmallestTokens << tokens}x{form.Features}.{form.Kilobytes}k.{neighbours}k{1 << split}";
         }
+        if (isTf32)
+            (tile, name) = (typeof(Tf32Tile<>).MakeGenericType(tile), "tf32." + name);
         var of = typeof(HopperVariants).GetMethod(nameof(Of), BindingFlags.Static | BindingFlags.NonPublic)!.MakeGenericMethod(tile, Epilogues[epilogue]);
         return (HopperVariant)of.Invoke(null, [$"linear.hopper.{name}.{EpilogueNames[epilogue]}", isTrial, groupsThatFit])!;
     }

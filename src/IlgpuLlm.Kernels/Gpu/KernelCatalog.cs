@@ -12,6 +12,7 @@ internal static class KernelCatalog
         .. RmsNormKernel.Variants,
         .. GemvKernel.Variants,
         .. LinearKernel.Variants,
+        .. SimtLinearKernel.Variants,
         .. MmaLinearKernel.Variants,
         .. HopperLinearKernel.Variants,
         .. RotaryKernel.Variants,

@@ -84,7 +84,8 @@ internal static class MmaLinearBody<TShape, TTile, TOutput>
             for (uint k = 0; k < RowBytes; k += 32)
             {
                 uint at = b + read + (bChunk ^ k);
-                tile = TTile.Step(tile, a + read + (aChunk ^ k), PtxIntrinsics.LoadMatrices4(at), PtxIntrinsics.LoadMatrices4(at + 16 * RowBytes));
+                UInt4 b01 = TTile.Columns(PtxIntrinsics.LoadMatrices4(at)), b23 = TTile.Columns(PtxIntrinsics.LoadMatrices4(at + 16 * RowBytes));
+                tile = TTile.Step(tile, a + read + (aChunk ^ k), b01, b23);
             }
             read = read + stageBytes == end ? 0 : read + stageBytes;
             write = write + stageBytes == end ? 0 : write + stageBytes;

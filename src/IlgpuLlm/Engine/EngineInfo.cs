@@ -22,6 +22,9 @@ public sealed record EngineInfo
     /// <summary>The type of the weights and of the KV cache on the device.</summary>
     public required ElementType DType { get; init; }
 
+    /// <summary>Whether products of several rows of floats are made of TF32 values.</summary>
+    public bool UsesTf32 { get; init; }
+
     /// <summary>How the user writes the device: <c>cpu</c>, <c>cuda:0</c>.</summary>
     public required string Device { get; init; }
 

@@ -9,8 +9,11 @@ internal static class BackendFactory
 {
     private const string Supported = "supported: auto, cpu, cuda, cuda:N, ilgpu-cpu";
 
+    /// <param name="device">The name.</param>
+    /// <param name="numThreads">CPU threads; 0: one a physical core.</param>
+    /// <param name="allowTf32">Whether a CUDA device may multiply floats as TF32.</param>
     /// <exception cref="InvalidOptionException">The name is unknown, or there is no such device.</exception>
-    public static Backend Create(string device, int numThreads)
+    public static Backend Create(string device, int numThreads, bool allowTf32 = false)
     {
         switch (device)
         {
@@ -19,22 +22,22 @@ internal static class BackendFactory
             case "ilgpu-cpu":
                 return GpuBackend.CreateIlgpuCpu();
             case "auto":
-                return GpuBackend.CudaDevices().Count > 0 ? GpuBackend.CreateCuda(0) : new CpuBackend(numThreads);
+                return GpuBackend.CudaDevices().Count > 0 ? GpuBackend.CreateCuda(0, allowTf32) : new CpuBackend(numThreads);
             case "cuda":
-                return CreateCuda(0, device);
+                return CreateCuda(0, device, allowTf32);
             case "metal":
                 throw new InvalidOptionException("device", $"'metal' is not supported: ILGPU has no Metal backend; {Supported}");
         }
         if (device.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(device.AsSpan(5), out int index) && index >= 0)
-            return CreateCuda(index, device);
+            return CreateCuda(index, device, allowTf32);
         throw new InvalidOptionException("device", $"'{device}' is not a device; {Supported}");
     }
 
-    private static GpuBackend CreateCuda(int index, string device)
+    private static GpuBackend CreateCuda(int index, string device, bool allowTf32)
     {
         int count = GpuBackend.CudaDevices().Count;
         if (index >= count)
             throw new InvalidOptionException("device", $"'{device}': this machine has {count} CUDA devices; {Supported}");
-        return GpuBackend.CreateCuda(index);
+        return GpuBackend.CreateCuda(index, allowTf32);
     }
 }

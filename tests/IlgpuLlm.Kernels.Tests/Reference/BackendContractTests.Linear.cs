@@ -36,7 +36,7 @@ public abstract partial class BackendContractTests
             int most = RowCounts[^1];
             float[] x = TestTensors.Random(most, most * k);
             float[] all = RunLinear(backend, weight, x, most);
-            foreach (int rows in RowCounts)
+            foreach (int rows in RowCounts.Where(r => r > 1 || !OneRowDiffers(storage, k)))
             {
                 // The last rows, so that a row's place in the tile differs too.
                 float[] some = RunLinear(backend, weight, x[((most - rows) * k)..], rows);
@@ -86,7 +86,7 @@ public abstract partial class BackendContractTests
             float[] all = Run(x, most);
             double[] gateUp = ReferenceKernels.Linear(w, bias, x, most, 2 * n, k);
             TestTensors.AssertClose(ReferenceKernels.SiluMul([.. gateUp.Select(v => (float)v)], most, n), all, 4 * Tolerance, 2e-5, $"[2 x {n}, {k}]");
-            foreach (int rows in RowCounts)
+            foreach (int rows in RowCounts.Where(r => r > 1 || !OneRowDiffers(storage, k)))
                 TestTensors.AssertSameBits(all.AsSpan((most - rows) * n), Run(x[((most - rows) * k)..], rows), $"{rows} rows of [2 x {n}, {k}]");
 
             float[] Run(float[] values, int rows)

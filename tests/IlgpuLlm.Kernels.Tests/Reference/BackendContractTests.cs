@@ -15,6 +15,9 @@ public abstract partial class BackendContractTests
     /// <summary>Absolute tolerance for sums of up to some hundred products of values in [-1, 1].</summary>
     protected virtual double Tolerance => 2e-5;
 
+    /// <summary>Whether the products of one row are added in another order than those of several.</summary>
+    protected virtual bool OneRowDiffers(ElementType storage, int inFeatures) => false;
+
     /// <summary>Row counts around the tile sizes of microkernels.</summary>
     private int[] RowCounts => SmallInputs ? [1, 2, 3, 5, 17] : [1, 2, 3, 4, 5, 7, 8, 11, 12, 13, 16, 17, 24, 31, 33, 64, 65, 130];
 

@@ -68,7 +68,7 @@ public sealed class AsyncSchedulingTests
                 6 => new SamplingParams { PromptLogprobs = 1, MinP = 0.02f },
                 _ => new SamplingParams { StopTokenIds = Tokens(30) },
             } with
-            { Seed = i, IgnoreEos = i % 3 == 0, MaxTokens = random.Next(1, 31), OutputKind = RequestOutputKind.FinalOnly }))];
+            { Seed = i, IgnoreEos = i % 3 == 0, MaxTokens = random.Next(i % 8 is 3 or 4 ? 5 : 1, 31), OutputKind = RequestOutputKind.FinalOnly }))];
 
         int[] Tokens(int count) => [.. Enumerable.Range(0, count).Select(_ => random.Next(3, 256))];
     }

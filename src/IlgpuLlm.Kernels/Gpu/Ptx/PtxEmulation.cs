@@ -35,6 +35,8 @@ internal static unsafe class PtxEmulation
         *(UInt4*)(_sharedWindow + shared) = bytes == 16 ? *(UInt4*)global : default;
     }
 
+    public static Float4 LoadShared4(uint shared) => *(Float4*)(_sharedWindow + shared);
+
     public static UInt4 Load16(long global, int isValid) => isValid != 0 ? *(UInt4*)global : default;
 
     public static float LoadFloat(long global) => *(float*)global;
@@ -65,6 +67,35 @@ internal static unsafe class PtxEmulation
         Float4 result = new() { X = Sum(c.X, row, column), Y = Sum(c.Y, row, column + 1), Z = Sum(c.Z, row + 8, column), W = Sum(c.W, row + 8, column + 1) };
         Warp.Barrier();
         return result;
+    }
+
+    public static Float4 MultiplyAdd16x8x8(UInt4 a, UInt2 b, Float4 c)
+    {
+        Rows[Group.IdxX] = a;
+        Columns[Group.IdxX] = b;
+        Warp.Barrier();
+        int row = Lane / 4, column = Lane % 4 * 2;
+        Float4 result = new()
+        {
+            X = SumTf32(c.X, row, column),
+            Y = SumTf32(c.Y, row, column + 1),
+            Z = SumTf32(c.Z, row + 8, column),
+            W = SumTf32(c.W, row + 8, column + 1),
+        };
+        Warp.Barrier();
+        return result;
+    }
+
+    private static float SumTf32(float sum, int row, int column)
+    {
+        for (int k = 0; k < 8; k++)
+        {
+            UInt4 a = Rows[WarpStart + row % 8 * 4 + k % 4];
+            UInt2 b = Columns[WarpStart + column * 4 + k % 4];
+            uint rowWord = (row < 8, k < 4) switch { (true, true) => a.X, (false, true) => a.Y, (true, false) => a.Z, _ => a.W };
+            sum += BitConverter.UInt32BitsToSingle(rowWord) * BitConverter.UInt32BitsToSingle(k < 4 ? b.X : b.Y);
+        }
+        return sum;
     }
 
     private static float Sum(float sum, int row, int column)

@@ -96,7 +96,7 @@ internal static partial class PtxIntrinsics
 
     /// <summary>Loads from this group's shared memory.</summary>
     [IntrinsicImplementation, Ptx("ld.shared.v4.f32 {$0,$1,$2,$3}, [%0];")]
-    public static Float4 LoadShared4(uint shared) => throw Only();
+    public static Float4 LoadShared4(uint shared) => PtxEmulation.LoadShared4(shared);
 
     /// <summary>Warpgroups of a kernel with a fixed number of registers give some back: 40 a lane remain.</summary>
     [IntrinsicImplementation, Ptx("setmaxnreg.dec.sync.aligned.u32 40;")]

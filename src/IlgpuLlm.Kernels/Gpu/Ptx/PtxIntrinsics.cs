@@ -25,15 +25,21 @@ internal static partial class PtxIntrinsics
 
     /// <summary>Closes a group of copies.</summary>
     [IntrinsicImplementation, Ptx("cp.async.commit_group;")]
-    public static void CommitCopies() => throw Only();
+    public static void CommitCopies()
+    {
+    }
 
     /// <summary>Waits until at most one group of copies is under way.</summary>
     [IntrinsicImplementation, Ptx("cp.async.wait_group 1;")]
-    public static void WaitCopies1() => throw Only();
+    public static void WaitCopies1()
+    {
+    }
 
     /// <summary>Waits until at most two groups of copies are under way.</summary>
     [IntrinsicImplementation, Ptx("cp.async.wait_group 2;")]
-    public static void WaitCopies2() => throw Only();
+    public static void WaitCopies2()
+    {
+    }
 
     /// <summary>Loads four 8x8 matrices of halves; lane l gives the address of row l % 8 of matrix l / 8.</summary>
     [IntrinsicImplementation, Ptx("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {$0,$1,$2,$3}, [%0];")]

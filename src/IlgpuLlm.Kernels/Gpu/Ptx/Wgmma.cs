@@ -8,6 +8,9 @@ internal interface IWgmmaShape
 {
     /// <summary>8 to 256, a multiple of 8.</summary>
     static abstract int Columns { get; }
+
+    /// <summary>Whether operands are floats, of which 19 bits count, otherwise halves.</summary>
+    static abstract bool IsTf32 { get; }
 }
 
 /// <summary>Two floats.</summary>
@@ -53,7 +56,7 @@ internal static class Wgmma
 
     /// <summary>
     /// Starts sums += a b^T: <paramref name="a"/> [64, TileK] halves and <paramref name="b"/> [Columns, TileK] halves in shared memory, as TMA with
-    /// 128-byte swizzle writes them, aligned to 1024 bytes.
+    /// 128-byte swizzle writes them, aligned to 1024 bytes. Or half as many floats.
     /// </summary>
     [IntrinsicImplementation, Ptx(typeof(Wgmma), nameof(MultiplyAddText))]
     public static void MultiplyAdd<TShape>(uint a, uint b)
@@ -102,7 +105,9 @@ internal static class Wgmma
         {
             if (k > 0)
                 text.Append($"add.s64 a, a, {InstructionK * 2 >> 4}; add.s64 b, b, {InstructionK * 2 >> 4};\n");
-            text.Append($"wgmma.mma_async.sync.aligned.m64n{TShape.Columns}k{InstructionK}.f32.f16.f16 {{{sums}}}, a, b, add, 1, 1, 0, 0;\n");
+            // A float is as long as two halves. Only halves may lie transposed, which they do not.
+            string form = TShape.IsTf32 ? $"k{InstructionK / 2}.f32.tf32.tf32" : $"k{InstructionK}.f32.f16.f16", transposed = TShape.IsTf32 ? "" : ", 0, 0";
+            text.Append($"wgmma.mma_async.sync.aligned.m64n{TShape.Columns}{form} {{{sums}}}, a, b, add, 1, 1{transposed};\n");
         }
         return text.Append("wgmma.commit_group.sync.aligned; }").ToString();
     }
