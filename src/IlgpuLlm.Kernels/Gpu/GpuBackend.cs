@@ -23,6 +23,7 @@ public sealed partial class GpuBackend : Backend
     private readonly RotaryKernel _rotary;
     private readonly AttentionKernel _attention;
     private readonly HalfAttentionKernels? _halfAttention;
+    private readonly FloatDecodeKernel? _floatDecode;
     private readonly SiluMulKernel _siluMul;
     private readonly SampleKernel _sample;
     private readonly FillRandomKernel _fillRandom;
@@ -42,6 +43,7 @@ public sealed partial class GpuBackend : Backend
         _rotary = new(device);
         _attention = new(device);
         _halfAttention = device is CudaGpuDevice { HasTensorCores: true } halves ? new(halves, _rotary) : null;
+        _floatDecode = device is CudaGpuDevice ? new(device) : null;
         _siluMul = new(device);
         _sample = new(device);
         _fillRandom = new(device);
@@ -102,7 +104,8 @@ public sealed partial class GpuBackend : Backend
 
     /// <inheritdoc/>
     public override long WorkspaceByteLength(WorkspaceShape shape) =>
-        base.WorkspaceByteLength(shape) + (ActivationType(shape.Model) == ElementType.F16 ? HalfAttentionKernels.WorkspaceBytes(shape) : 0);
+        base.WorkspaceByteLength(shape) + (ActivationType(shape.Model) == ElementType.F16 ? HalfAttentionKernels.WorkspaceBytes(shape) : 0)
+        + (DecodesFloats(shape.Model) ? FloatDecodeKernel.WorkspaceBytes(shape.MaxSeqs, shape.Model.Attention) : 0);
 
     /// <inheritdoc/>
     public override void FinishOpening() => _device.WaitForKernels();
@@ -114,6 +117,8 @@ public sealed partial class GpuBackend : Backend
         base.ReserveWorkspace(shape);
         if (ActivationType(shape.Model) == ElementType.F16)
             _halfAttention!.Reserve(shape);
+        if (DecodesFloats(shape.Model))
+            _floatDecode!.Reserve(shape.MaxSeqs, shape.Model.Attention);
     }
 
     /// <inheritdoc/>
@@ -209,6 +214,8 @@ public sealed partial class GpuBackend : Backend
     {
         if (qkv.Type == ElementType.F16 && _halfAttention is not null)
             _halfAttention.Launch(shape, _device.Own(qkv), rotary, cache, batch, _device.Own(output));
+        else if (_floatDecode is not null && _floatDecode.CanLaunch(shape, _device.Own(qkv), cache, batch, _device.Own(output)))
+            _floatDecode.Launch(shape, _device.Own(qkv), rotary, cache, batch, _device.Own(output));
         else
             base.Attention(shape, qkv, rotary, cache, batch, output);
     }
@@ -231,6 +238,7 @@ public sealed partial class GpuBackend : Backend
         _hopperLinear?.Dispose();
         _hopperTf32?.Dispose();
         _halfAttention?.Dispose();
+        _floatDecode?.Dispose();
         _device.Dispose();
     }
 
@@ -255,6 +263,8 @@ public sealed partial class GpuBackend : Backend
         ActivationType(model) == ElementType.F16
         || (_simtLinear is not null && !MultipliesTf32 && model.Weights == ElementType.F32 && SimtLinearKernel.SupportsRows(model.HiddenSize)
             && model.IntermediateSize % GpuLinearWeight.GateUpBlock == 0 && model.IntermediateSize > GpuLinearWeight.GateUpBlock);
+
+    private bool DecodesFloats(ModelShape model) => _floatDecode is not null && model.Weights == ElementType.F32 && FloatDecodeKernel.Supports(model.Attention);
 
     private GpuLinearWeight CreateWeight(int outFeatures, int inFeatures, ElementType storage, bool hasBias, int? upOffset)
     {

@@ -20,6 +20,7 @@ internal static class KernelCatalog
         .. FlashAttentionKernel.Variants,
         .. HopperFlashAttentionKernel.Variants,
         .. DecodeAttentionKernel.Variants,
+        .. FloatDecodeKernel.Variants,
         .. WarpAttentionKernel.Variants,
         .. SiluMulKernel.Variants,
         .. SampleKernel.Variants,
