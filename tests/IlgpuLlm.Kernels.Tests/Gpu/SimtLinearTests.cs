@@ -69,6 +69,59 @@ public sealed class SimtLinearTests
     }
 
     [TestMethod]
+    [DataRow(64, 64, false)]
+    [DataRow(200, 352, false)]
+    [DataRow(1040, 1088, false)]
+    [DataRow(64, 64, true)]
+    [DataRow(1040, 1088, true)]
+    public void Linear_Tf32_MatchesTheReference(int outFeatures, int inFeatures, bool usesMmaSync)
+    {
+        using GpuBackend backend = Cuda(allowTf32: true);
+        if (!backend.MultipliesTf32)
+            Assert.Inconclusive("skipped: needs a device of sm_80 or later");
+        Data data = new(outFeatures, inFeatures);
+        using var weight = (GpuLinearWeight)backend.CreateLinear(data.Weight, data.Bias, outFeatures, inFeatures, ElementType.F32);
+        double[] expected = ReferenceKernels.Linear(data.Weight, data.Bias, data.X, MaxRows, outFeatures, inFeatures);
+        float[] residual = TestTensors.Random(9, MaxRows * outFeatures);
+        using DeviceBuffer input = backend.Upload(data.X), output = backend.Allocate(ElementType.F32, (long)MaxRows * outFeatures);
+        var mma = usesMmaSync ? new MmaLinearKernel(weight.Matrix.Device, isTf32: true) : null;
+        // Operands lose up to 2^-10 of their size each, so a sum of n products of values in [-1, 1] some 2^-10 sqrt(n).
+        double tolerance = 2e-3 * Math.Sqrt(inFeatures);
+        foreach (int rows in RowCounts[1..])
+        {
+            if (mma is null)
+                backend.Linear(weight, input, output, rows);
+            else
+                mma.Launch(weight, (GpuBuffer)input, (GpuBuffer)output, rows, LinearEpilogue.Floats);
+            TestTensors.AssertClose(expected.AsSpan(0, rows * outFeatures), backend.Download(output).AsSpan(0, rows * outFeatures), tolerance, 0, $"{rows} rows");
+            backend.Upload(residual, output);
+            if (mma is null)
+                backend.LinearAdd(weight, input, output, rows);
+            else
+                mma.Launch(weight, (GpuBuffer)input, (GpuBuffer)output, rows, LinearEpilogue.Residual);
+            double[] sums = [.. expected.Take(rows * outFeatures).Zip(residual, (a, b) => a + b)];
+            TestTensors.AssertClose(sums, backend.Download(output).AsSpan(0, sums.Length), tolerance, 0, $"{rows} rows added");
+        }
+    }
+
+    [TestMethod]
+    public void Launch_EmulatedTf32_MatchesReference()
+    {
+        if (TestDevice.IsCuda)
+            Assert.Inconclusive("skipped: the other tests run on the device");
+        const int OutFeatures = 39, InFeatures = 64, Rows = 5;
+        using GpuBackend backend = GpuBackend.CreateIlgpuCpu(lanes: 256);
+        Data data = new(OutFeatures, InFeatures);
+        using var weight = (GpuLinearWeight)backend.CreateLinear(data.Weight, data.Bias, OutFeatures, InFeatures, ElementType.F32);
+        using DeviceBuffer input = backend.Upload(data.X[..(Rows * InFeatures)]), output = backend.Upload(new float[Rows * OutFeatures]);
+        new MmaLinearKernel(weight.Matrix.Device, isTf32: true).Launch(weight, (GpuBuffer)input, (GpuBuffer)output, Rows, LinearEpilogue.Floats);
+        double[] expected = ReferenceKernels.Linear(data.Weight, data.Bias, data.X, Rows, OutFeatures, InFeatures);
+        float[] actual = backend.Download(output);
+        TestTensors.AssertClose(expected, actual, 8e-3, 0, "TF32");
+        Assert.IsGreaterThan(1e-5, expected.Zip(actual, (e, a) => Math.Abs(e - a)).Max(), "rounds");
+    }
+
+    [TestMethod]
     [DataRow(3)]
     [DataRow(10)]
     [DataRow(20)]
@@ -110,9 +163,9 @@ public sealed class SimtLinearTests
         TestTensors.AssertClose(expected, backend.Download(output), Tolerance, 1e-5, "silu(gate) * up");
     }
 
-    private static GpuBackend Cuda()
+    private static GpuBackend Cuda(bool allowTf32 = false)
     {
-        GpuBackend backend = TestDevice.Create();
+        GpuBackend backend = TestDevice.Create(allowTf32);
         if (!backend.IsHostMemory)
             return backend;
         backend.Dispose();
