@@ -33,7 +33,11 @@ internal static class GemmCommand
         var allTiles = new Option<bool>("--all-tiles") { Description = "Every wide tile or way of a narrow one for each shape, not the one that is chosen." };
         var tile = new Option<int?>("--tile") { Description = "The wide tile, by its number." };
         var form = new Option<int?>("--form") { Description = "The way of narrow tiles, by its number, where it exists." };
-        var split = new Option<int[]>("--split") { Description = "Groups that share the k of a narrow tile, one or more of 1, 2, 4, 8.", AllowMultipleArgumentsPerToken = true };
+        var split = new Option<int[]>("--split")
+        {
+            Description = "Groups that share the k of a narrow tile, one or more of 1, 2, 4, 8.",
+            AllowMultipleArgumentsPerToken = true,
+        };
         var byLane = new Option<bool>("--lane-stores") { Description = "Lanes store what wide kernels make, not the tensor memory accelerator." };
         var noPrefetch = new Option<bool>("--no-prefetch") { Description = "Wide kernels do not bring the residual to the second-level cache before they add to it." };
         var readOnce = new Option<bool>("--read-once") { Description = "Weights of narrow kernels are the first to leave the second-level cache." };
