@@ -1,27 +1,38 @@
 namespace IlgpuLlm.Kernels.Gpu;
 
-/// <summary>Attention of halves: one kernel for decode steps, which depends on how many query heads share a key-value head, and one for every other batch, which depends on the device.</summary>
+/// <summary>
+/// Attention of halves. Decode steps: a group a key-value head of a sequence, or, of many sequences with few query heads on a key-value head, a warp a head.
+/// Other batches: one kernel, which depends on the device.
+/// </summary>
 internal sealed class HalfAttentionKernels(CudaGpuDevice device, RotaryKernel rotary) : IDisposable
 {
+    private const int MinHeadsByWarp = 512; // measured: with fewer warps a head takes too long
+
     private readonly FlashAttentionKernel _flash = new(device);
     private readonly HopperFlashAttentionKernel? _hopperFlash = device.IsHopper ? new(device) : null;
-    private readonly DecodeAttentionKernel _manyHeads = new(device);
-    private readonly WarpAttentionKernel _fewHeads = new(device);
+    private readonly DecodeAttentionKernel _byGroup = new(device);
+    private readonly WarpAttentionKernel _byWarp = new(device);
 
     /// <summary>The bytes that they need beside their arguments.</summary>
-    public static long WorkspaceBytes(WorkspaceShape shape) => WarpAttentionKernel.Supports(shape.Model.Attention)
-        ? WarpAttentionKernel.WorkspaceBytes(shape.MaxSeqs, shape.Model.Attention)
-        : DecodeAttentionKernel.WorkspaceBytes(shape.MaxSeqs, shape.Model.Attention);
+    public static long WorkspaceBytes(WorkspaceShape shape)
+    {
+        var attention = shape.Model.Attention;
+        int most = MaxSeqsByGroup(shape);
+        return DecodeAttentionKernel.WorkspaceBytes(most, attention) + (most < shape.MaxSeqs ? WarpAttentionKernel.WorkspaceBytes(shape.MaxSeqs, attention) : 0);
+    }
 
     /// <summary>Whether heads of this shape are taken.</summary>
     public bool Supports(AttentionShape shape) =>
         _flash.Supports(shape, ElementType.F16, ElementType.F16)
-        && (WarpAttentionKernel.Supports(shape) || _manyHeads.Supports(shape, ElementType.F16, ElementType.F16));
+        && _byGroup.Supports(shape, ElementType.F16, ElementType.F16);
 
     /// <summary>Allocates the workspace and loads what this shape needs.</summary>
     public void Reserve(WorkspaceShape shape)
     {
-        DecodeKernel(shape.Model.Attention).Reserve(shape.MaxSeqs, shape.Model.Attention);
+        int most = MaxSeqsByGroup(shape);
+        _byGroup.Reserve(most, shape.Model.Attention);
+        if (most < shape.MaxSeqs)
+            _byWarp.Reserve(shape.MaxSeqs, shape.Model.Attention);
         if (_hopperFlash?.Supports(shape.Model.Attention) == true)
             _hopperFlash.Prepare(shape.Model.Attention);
         else
@@ -33,7 +44,7 @@ internal sealed class HalfAttentionKernels(CudaGpuDevice device, RotaryKernel ro
     {
         if (batch.NumTokens == batch.NumSeqs)
         {
-            DecodeKernel(shape).Launch(shape, qkv, table, cache, batch, output);
+            DecodeKernel(shape, batch.NumSeqs).Launch(shape, qkv, table, cache, batch, output);
         }
         else
         {
@@ -55,9 +66,17 @@ internal sealed class HalfAttentionKernels(CudaGpuDevice device, RotaryKernel ro
     public void Dispose()
     {
         _hopperFlash?.Dispose();
-        _manyHeads.Dispose();
-        _fewHeads.Dispose();
+        _byGroup.Dispose();
+        _byWarp.Dispose();
     }
 
-    private IDecodeAttention DecodeKernel(AttentionShape shape) => WarpAttentionKernel.Supports(shape) ? _fewHeads : _manyHeads;
+    /// <summary>The largest batch whose heads are made by groups.</summary>
+    private static int MaxSeqsByGroup(WorkspaceShape shape)
+    {
+        var attention = shape.Model.Attention;
+        return WarpAttentionKernel.Supports(attention) ? Math.Min(shape.MaxSeqs, (MinHeadsByWarp - 1) / attention.NumHeads) : shape.MaxSeqs;
+    }
+
+    private IDecodeAttention DecodeKernel(AttentionShape shape, int numSeqs) =>
+        WarpAttentionKernel.Supports(shape) && numSeqs * shape.NumHeads >= MinHeadsByWarp ? _byWarp : _byGroup;
 }

@@ -23,7 +23,7 @@ internal sealed class HopperFlashAttentionKernel(CudaGpuDevice device) : IDispos
     private delegate void Launcher(AcceleratorStream stream, KernelConfig config, HopperFlashArguments arguments, HeadLayout layout);
 
     /// <summary>Whether the warpgroups take turns, for measurements: results are the same.</summary>
-    internal bool TakesTurns { get; set; } = true;
+    internal bool TakesTurns { get; set; }
 
     public static IReadOnlyList<GpuKernel> Variants => Kernels;
 

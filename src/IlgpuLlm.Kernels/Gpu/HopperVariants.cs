@@ -90,7 +90,7 @@ internal sealed class HopperVariants(bool isTf32)
         int tokens = 0;
         while (SmallestTokens << tokens < numRows)
             tokens++;
-        int way = form is { } wanted && Exists(NarrowForms[wanted], SmallestTokens << tokens, split) ? wanted : BestForm(SmallestTokens << tokens);
+        int way = form is { } wanted && Exists(NarrowForms[wanted], SmallestTokens << tokens, split) ? wanted : BestForm(SmallestTokens << tokens, split);
         int narrow = (way * Tokens.Length + tokens) * Splits.Length + System.Numerics.BitOperations.Log2((uint)split);
         return (NumWide + narrow) * Epilogues.Length + (int)epilogue;
     }
@@ -108,8 +108,11 @@ internal sealed class HopperVariants(bool isTf32)
     private static bool Exists(NarrowForm form, int tokens, int split) =>
         form.Neighbours * split <= MaxCluster && tokens >= 8 * form.Neighbours && (form.Kilobytes - 1) * 1024 / (128 * (form.Features + tokens) + 16) >= MinStages;
 
-    /// <summary>Measured.</summary>
-    private static int BestForm(int tokens) => tokens < 64 ? 0 : 3;
+    /// <summary>
+    /// Measured. Where groups share k there are just as many as the device takes at a time: smaller ones leave room for the next launch's, whose weights are
+    /// then on their way. With many tokens, activations must be read less often.
+    /// </summary>
+    private static int BestForm(int tokens, int split) => tokens > 64 || (tokens == 64 && split == 1) ? 3 : split > 1 ? 1 : 0;
 
     private HopperVariant Create(int index)
     {
@@ -129,7 +132,7 @@ internal sealed class HopperVariants(bool isTf32)
         {
             (int way, int tokens, int split) = NarrowOf(shape);
             var form = NarrowForms[way];
-            isTrial = way != BestForm(SmallestTokens << tokens);
+            isTrial = way != BestForm(SmallestTokens << tokens, 1 << split);
             groupsThatFit = form.GroupsThatFit;
             tile = typeof(NarrowTile<,,,,>).MakeGenericType(
                 Tokens[tokens], Constant(form.Features), Constant(form.Kilobytes), Constant(form.Neighbours), Splits[split]);

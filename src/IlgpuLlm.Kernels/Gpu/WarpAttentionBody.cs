@@ -67,7 +67,7 @@ internal static class WarpAttentionBody
     public const int PartialExtra = 4;
 
     private const int StepSize = 16; // positions that a warp takes at a time
-    private const int SmallestChunk = StepSize;
+    private const int SmallestChunk = 2 * StepSize;
     private const int MaxHeadDim = 128;
     private const int Parts = 8, Width = 8; // lanes of a position, halves of a chunk
     private const float NoScore = -1e30f; // finite: no NaN where nothing was seen

@@ -14,7 +14,6 @@ internal static partial class CudaDriver
     private const byte ProgrammaticPort = 1; // CU_GRAPH_KERNEL_NODE_PORT_PROGRAMMATIC
     private const byte ProgrammaticDependency = 1; // CU_GRAPH_DEPENDENCY_TYPE_PROGRAMMATIC
     private const int MaxDynamicSharedSizeBytes = 8; // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
-    private const int PreferredSharedMemoryCarveout = 9; // CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT
     private const int TensorMapFloat16 = 6; // CU_TENSOR_MAP_DATA_TYPE_FLOAT16
     private const int TensorMapFloat32 = 7; // CU_TENSOR_MAP_DATA_TYPE_FLOAT32
     private const int TensorMapSwizzle64 = 2, TensorMapSwizzle128 = 3; // CU_TENSOR_MAP_SWIZZLE_64B, CU_TENSOR_MAP_SWIZZLE_128B
@@ -87,12 +86,6 @@ internal static partial class CudaDriver
 
     /// <summary>Lets a function take more dynamic shared memory than the 48 KiB that are always allowed.</summary>
     public static void AllowDynamicSharedMemory(nint function, int bytes) => Check(cuFuncSetAttribute(function, MaxDynamicSharedSizeBytes, bytes));
-
-    /// <summary>
-    /// Divides a multiprocessor's memory in favour of shared memory, not the first-level cache, while the function runs there. Groups of functions that
-    /// divide it differently do not run beside each other.
-    /// </summary>
-    public static void PreferSharedMemory(nint function) => Check(cuFuncSetAttribute(function, PreferredSharedMemoryCarveout, 100));
 
     /// <summary>Queues a copy of runs of bytes, one behind the other in host memory, to places a stride apart in device memory.</summary>
     public static void CopyRunsToDevice(nint source, nint destination, int runLength, int numRuns, int stride, nint stream)

@@ -36,10 +36,7 @@ internal static class PtxKernels
     {
         var loaded = (CudaKernel)accelerator.LoadKernel(ForLauncher(accelerator.Context, kernel, compiled));
         if (kernel.DynamicSharedBytes > MaxStaticSharedBytes)
-        {
             CudaDriver.AllowDynamicSharedMemory(loaded.FunctionPtr, kernel.DynamicSharedBytes);
-            CudaDriver.PreferSharedMemory(loaded.FunctionPtr);
-        }
         return loaded;
     }
 
