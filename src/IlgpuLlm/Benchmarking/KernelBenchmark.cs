@@ -124,10 +124,18 @@ public sealed partial class KernelBenchmark
         double numSeen = numSeqs * new AttentionWindow(shape.SlidingWindow).NumSeen(contextLen - queryLen, contextLen);
         // Prefill reads all keys and values once, a decode step those that its window shows.
         double seenBytes = queryLen > 1 ? kvBytes : 2 * numSeen * shape.KvWidth * DType.SizeInBytes();
-        string name = _what.PrefillLen is null ? $"rotary, attention {contextLen} tokens" : $"rotary, prefill attention {contextLen} tokens";
-        double rowBytes = (double)_activation.SizeInBytes() * numTokens * (shape.QkvWidth + shape.QueryWidth);
-        Measure(name, numTokens, numCopies, i => _backend.Attention(shape, qkv, rotary, cache.Layers[i], batch, output),
-            seenBytes + rowBytes, 4 * numSeen * shape.QueryWidth);
+        double qkvBytes = (double)_activation.SizeInBytes() * numTokens * shape.QkvWidth, outputBytes = (double)_activation.SizeInBytes() * numTokens * shape.QueryWidth;
+        if (_what.PrefillLen is null)
+        {
+            Measure($"rotary, attention {contextLen} tokens", numTokens, numCopies, i => _backend.Attention(shape, qkv, rotary, cache.Layers[i], batch, output),
+                seenBytes + qkvBytes + outputBytes, 4 * numSeen * shape.QueryWidth);
+        }
+        else
+        {
+            Measure("rotary and cache write", numTokens, numCopies, i => _backend.RotaryAndWriteKv(shape, qkv, rotary, cache.Layers[i], batch), 2 * qkvBytes, 3 * qkvBytes);
+            Measure($"prefill attention {contextLen} tokens", numTokens, numCopies, i => _backend.PagedAttention(shape, qkv, cache.Layers[i], batch, output),
+                seenBytes + 2 * outputBytes, 4 * numSeen * shape.QueryWidth);
+        }
         foreach (var buffer in (DeviceBuffer[])[batch.TokenIds, batch.Positions, batch.RotaryRows, batch.SlotMapping, batch.TokenSequences,
             batch.QueryStartLoc, batch.SeqLens, batch.BlockTables, batch.LogitsIndices])
             buffer.Dispose();
