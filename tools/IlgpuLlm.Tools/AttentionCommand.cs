@@ -54,11 +54,8 @@ internal static class AttentionCommand
         var kernel = new FlashAttentionKernel(gpu);
         Report("mma", () => kernel.Launch(shape, inputs.Qkv, inputs.Layers[0], inputs.Batch, inputs.Output));
         using var hopper = new HopperFlashAttentionKernel(gpu);
-        foreach (bool takesTurns in hopper.Supports(shape) ? new[] { false, true } : [])
-        {
-            hopper.TakesTurns = takesTurns;
-            Report(takesTurns ? "wgmma turns" : "wgmma", () => hopper.Launch(shape, inputs.Qkv, inputs.Layers[0], inputs.Batch, inputs.Output));
-        }
+        if (hopper.Supports(shape))
+            Report("wgmma", () => hopper.Launch(shape, inputs.Qkv, inputs.Layers[0], inputs.Batch, inputs.Output));
         using var table = GpuBuffer.Allocate(gpu, ElementType.F32, (long)length * shape.HeadDim);
         new FillRandomKernel(gpu).Launch(table, 1, 0.5f);
         var rotaryTable = new RotaryTable(table, length, shape.HeadDim);
@@ -71,7 +68,7 @@ internal static class AttentionCommand
         {
             double time = Time(gpu, 10, _ => launch());
             double flops = 4 * ((double)length * length / 2) * shape.QueryWidth;
-            Console.WriteLine(FormattableString.Invariant($"prefill {length,5} tokens, {name,-11} {time,9:F1} us {flops / time / 1e6,8:F1} TFLOP/s"));
+            Console.WriteLine(FormattableString.Invariant($"prefill {length,5} tokens, {name,-5} {time,9:F1} us {flops / time / 1e6,8:F1} TFLOP/s"));
         }
     }
 

@@ -3,27 +3,6 @@ using IlgpuLlm.Kernels.Gpu.Ptx;
 
 namespace IlgpuLlm.Kernels.Gpu;
 
-/// <summary>What the kernel reads and writes.</summary>
-internal struct DecodeArguments
-{
-    public ArrayView<ushort> Qkv; // halves, [numSeqs, qkvWidth], not rotated
-    public ArrayView<float> Table; // [rows, headDim]
-    public ArrayView<int> TableRows; // [numSeqs]
-    public ArrayView<int> Positions; // [numSeqs]
-    public ArrayView<int> Slots; // [numSeqs]
-    public ArrayView<int> BlockTables; // [numSeqs, maxBlocksPerSeq]
-    public ArrayView<ushort> Keys; // halves, [numBlocks, numKvHeads, blockSize, headDim]
-    public ArrayView<ushort> Values; // the same
-    public ArrayView<ushort> Output; // halves, [numSeqs, numHeads * headDim]
-    public ArrayView<int> Counters; // [numSeqs, numKvHeads]: splits that have ended; all 0 between launches
-    public ArrayView<float> Partials; // [numSeqs, numKvHeads, maxSplits, heads of a group * (headDim + 2)]
-    public long KeysAddress;
-    public long ValuesAddress;
-    public long PartialsAddress;
-    public int BlockShift; // blockSize = 1 << BlockShift
-    public int MaxSplits;
-}
-
 /// <summary>
 /// One decode step of attention: rotates queries and key, writes key and value to the cache, and attends. A group has the query heads of one key-value
 /// head of one sequence and a split of its positions, so that the cache is read once; its four warps take 16 positions at a time by turns. How a
@@ -42,13 +21,12 @@ internal static class DecodeAttentionBody<THead, TChunks, TSums>
     private const int Warps = GroupSize / 32;
     private const int StepKeys = 16;
     private const int MaxHeads = 16;
-    private const int SplitLimit = 32;
 
     private static int QueryPitch => THead.Dims / 8 + 1; // chunks; odd, so that eight rows lie in different banks
 
     private static int SumPitch => THead.Dims / 4 + 1; // chunks of four floats
 
-    internal static void Body(DecodeArguments arguments, HeadLayout layout)
+    internal static void Body(DecodeArguments<ushort> arguments, HeadLayout layout)
     {
         PtxIntrinsics.LaunchDependents();
         var queries = SharedMemory.Allocate<UInt4>(MaxHeads * QueryPitch);
@@ -72,7 +50,7 @@ internal static class DecodeAttentionBody<THead, TChunks, TSums>
         int first = layout.SlidingWindow > 0 ? IntrinsicMath.Max(0, newest - layout.SlidingWindow + 1) : 0;
         int start = first & ~(StepKeys - 1);
         int length = newest + 1 - start;
-        int size = SplitSize(length, arguments.MaxSplits);
+        int size = DecodeMerge<F16Element, ushort>.SplitSize(DecodeSplits.Smallest, length, arguments.MaxSplits);
         int numSplits = (length + size - 1) / size;
         if (split >= numSplits)
             return;
@@ -151,102 +129,19 @@ internal static class DecodeAttentionBody<THead, TChunks, TSums>
             THead.Store(sums, warpSums, at + 8 * SumPitch, second: true);
         Group.Barrier();
 
-        var warpFloats = warpSums.Cast<float>();
-        int numElements = heads * layout.HeadDim;
-        long output = ((long)sequence * layout.NumHeads + kvHead * heads) * layout.HeadDim;
-        int counter = sequence * layout.NumKvHeads + kvHead;
-        long partialSize = heads * (layout.HeadDim + 2);
-        long partials = (long)counter * arguments.MaxSplits * partialSize;
-        long partial = partials + split * partialSize;
-        for (int i = Group.IdxX; i < numElements; i += GroupSize)
+        var results = new DecodeResults
         {
-            int row = i / layout.HeadDim, element = i - row * layout.HeadDim;
-            float a = maxima[row], b = maxima[MaxHeads + row], c = maxima[2 * MaxHeads + row], d = maxima[3 * MaxHeads + row];
-            float top = Largest(a, b, c, d);
-            a = PtxIntrinsics.Exp2(a - top);
-            b = PtxIntrinsics.Exp2(b - top);
-            c = PtxIntrinsics.Exp2(c - top);
-            d = PtxIntrinsics.Exp2(d - top);
-            int from = row * SumPitch * 4 + element;
-            const int WarpStride = MaxHeads * 4;
-            float value = warpFloats[from] * a + warpFloats[from + WarpStride * SumPitch] * b + warpFloats[from + 2 * WarpStride * SumPitch] * c +
-                warpFloats[from + 3 * WarpStride * SumPitch] * d;
-            float total = weightSums[row] * a + weightSums[MaxHeads + row] * b + weightSums[2 * MaxHeads + row] * c + weightSums[3 * MaxHeads + row] * d;
-            if (numSplits == 1)
-            {
-                arguments.Output[output + i] = (ushort)PtxIntrinsics.PackHalves(value / total, 0f);
-                continue;
-            }
-            arguments.Partials[partial + i] = value;
-            if (element == 0)
-            {
-                arguments.Partials[partial + numElements + 2 * row] = top;
-                arguments.Partials[partial + numElements + 2 * row + 1] = total;
-            }
-        }
-        if (numSplits == 1)
-            return;
-
-        // The group that comes last adds up the splits.
-        MemoryFence.DeviceLevel();
-        Group.Barrier(); // also: nobody reads the warps' sums any more
-        if (Group.IdxX == 0)
-            maxima[0] = Atomic.Add(ref arguments.Counters[counter], 1) == numSplits - 1 ? 1f : 0f;
-        Group.Barrier();
-        if (maxima[0] == 0f)
-            return;
-        MemoryFence.DeviceLevel();
-        if (Group.IdxX == 0)
-            arguments.Counters[counter] = 0; // for the next launch
-        for (int row = warp; row < heads; row += Warps)
-        {
-            // A lane a split. Absent ones count nothing.
-            long place = arguments.PartialsAddress + (partials + lane * partialSize + numElements + 2 * row) * sizeof(float);
-            float top = float.NegativeInfinity, total = 0f;
-            if (lane < numSplits)
-            {
-                top = PtxIntrinsics.LoadFromOthers(place);
-                total = PtxIntrinsics.LoadFromOthers(place + sizeof(float));
-            }
-            float weight = PtxIntrinsics.Exp2(top - WarpMax(top));
-            warpFloats[row * SplitLimit + lane] = weight / WarpSum(weight * total);
-        }
-        Group.Barrier();
-        for (int i = Group.IdxX; i < numElements; i += GroupSize)
-        {
-            int row = i / layout.HeadDim;
-            long place = arguments.PartialsAddress + (partials + i) * sizeof(float);
-            float value = 0f;
-            for (int part = 0; part < numSplits; part += 4)
-            {
-                // Four at a time, so that their latencies are one. Beyond the last one weights are 0.
-                long stride = partialSize * sizeof(float);
-                int last = numSplits - 1;
-                float a = PtxIntrinsics.LoadFromOthers(place + part * stride);
-                float b = PtxIntrinsics.LoadFromOthers(place + IntrinsicMath.Min(part + 1, last) * stride);
-                float c = PtxIntrinsics.LoadFromOthers(place + IntrinsicMath.Min(part + 2, last) * stride);
-                float d = PtxIntrinsics.LoadFromOthers(place + IntrinsicMath.Min(part + 3, last) * stride);
-                int w = row * SplitLimit + part;
-                value += a * warpFloats[w];
-                value += b * warpFloats[w + 1];
-                value += c * warpFloats[w + 2];
-                value += d * warpFloats[w + 3];
-            }
-            arguments.Output[output + i] = (ushort)PtxIntrinsics.PackHalves(value, 0f);
-        }
-    }
-
-    /// <summary>Positions of a split: 128, or more where a sequence would have too many splits. A power of two, so a whole number of rounds.</summary>
-    private static int SplitSize(int length, int maxSplits)
-    {
-        int size = DecodeSplits.Smallest;
-        while (size * maxSplits < length)
-            size *= 2;
-        return size;
+            Sums = warpSums.Cast<float>(),
+            Maxima = maxima,
+            WeightSums = weightSums,
+            MaxHeads = MaxHeads,
+            Pitch = 4 * SumPitch,
+        };
+        DecodeMerge<F16Element, ushort>.Finish(arguments, layout, results, numSplits);
     }
 
     /// <summary>A position's row in the cache in chunks of 16 bytes, where it is old and visible.</summary>
-    private static uint FindRow(DecodeArguments arguments, HeadLayout layout, DecodeFinder finder, int position)
+    private static uint FindRow(DecodeArguments<ushort> arguments, HeadLayout layout, DecodeFinder finder, int position)
     {
         if (position < finder.First || position > finder.Last)
             return DecodeRows.None;
@@ -255,13 +150,13 @@ internal static class DecodeAttentionBody<THead, TChunks, TSums>
     }
 
     /// <summary>Lane l knows the row of key l % 16 of the step.</summary>
-    private static TChunks LoadKeys(DecodeArguments arguments, uint rows, int numChunks)
+    private static TChunks LoadKeys(DecodeArguments<ushort> arguments, uint rows, int numChunks)
     {
         int key = (Group.IdxX & 31) >> 2;
         return THead.LoadKeys(arguments.KeysAddress, Warp.Shuffle(rows, key), Warp.Shuffle(rows, key + 8), 0, numChunks);
     }
 
-    private static TChunks LoadValues(DecodeArguments arguments, uint rows, int numChunks)
+    private static TChunks LoadValues(DecodeArguments<ushort> arguments, uint rows, int numChunks)
     {
         int key = 2 * (Group.IdxX & 3);
         Four<uint> four = new()
@@ -306,20 +201,6 @@ internal static class DecodeAttentionBody<THead, TChunks, TSums>
     {
         value += Warp.ShuffleXor(value, 1);
         return value + Warp.ShuffleXor(value, 2);
-    }
-
-    private static float WarpMax(float value)
-    {
-        for (int mask = 16; mask > 0; mask /= 2)
-            value = IntrinsicMath.Max(value, Warp.ShuffleXor(value, mask));
-        return value;
-    }
-
-    private static float WarpSum(float value)
-    {
-        for (int mask = 16; mask > 0; mask /= 2)
-            value += Warp.ShuffleXor(value, mask);
-        return value;
     }
 }
 

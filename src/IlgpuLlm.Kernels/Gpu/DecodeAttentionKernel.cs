@@ -22,7 +22,7 @@ internal sealed class DecodeAttentionKernel(GpuDevice device) : IDecodeAttention
     private Launcher? _dims64, _dims128; // compiled when a model first needs one
     private GpuBuffer? _counters, _partials;
 
-    private delegate void Launcher(AcceleratorStream stream, KernelConfig config, DecodeArguments arguments, HeadLayout layout);
+    private delegate void Launcher(AcceleratorStream stream, KernelConfig config, DecodeArguments<ushort> arguments, HeadLayout layout);
 
     public static IReadOnlyList<GpuKernel> Variants => [Dims64, Dims128];
 
@@ -61,7 +61,7 @@ internal sealed class DecodeAttentionKernel(GpuDevice device) : IDecodeAttention
         long capacity = (long)batch.MaxBlocksPerSeq * cache.BlockSize;
         int numSplits = (int)Math.Min(maxSplits, (capacity + DecodeSplits.Smallest - 1) / DecodeSplits.Smallest);
         GpuBuffer keys = device.Own(cache.Keys), values = device.Own(cache.Values);
-        var arguments = new DecodeArguments
+        var arguments = new DecodeArguments<ushort>
         {
             Qkv = qkv.View<ushort>(),
             Table = device.Own(rotary.Values).View<float>(),

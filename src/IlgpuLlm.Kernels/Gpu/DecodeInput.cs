@@ -12,7 +12,7 @@ internal static class DecodeInput
     /// value. Rounded to halves as <see cref="RotaryKernel"/> rounds keys. Rows and chunks beyond the heads become zeros.
     /// </summary>
     public static void Prepare(
-        DecodeArguments arguments, HeadLayout layout, ArrayView<UInt4> queries, ArrayView<UInt4> newKey, ArrayView<UInt4> newValue, int pitch, int maxHeads,
+        DecodeArguments<ushort> arguments, HeadLayout layout, ArrayView<UInt4> queries, ArrayView<UInt4> newKey, ArrayView<UInt4> newValue, int pitch, int maxHeads,
         bool hasNewest)
     {
         int kvHead = Grid.IdxX, sequence = Grid.IdxY;

@@ -4,27 +4,6 @@ using IlgpuLlm.Kernels.Gpu.Ptx;
 
 namespace IlgpuLlm.Kernels.Gpu;
 
-/// <summary>What the kernel reads and writes.</summary>
-internal struct FloatDecodeArguments
-{
-    public ArrayView<float> Qkv; // [numSeqs, qkvWidth], not rotated
-    public ArrayView<float> Table; // [rows, headDim]
-    public ArrayView<int> TableRows; // [numSeqs]
-    public ArrayView<int> Positions; // [numSeqs]
-    public ArrayView<int> Slots; // [numSeqs]
-    public ArrayView<int> BlockTables; // [numSeqs, maxBlocksPerSeq]
-    public ArrayView<float> Keys; // [numBlocks, numKvHeads, blockSize, headDim]
-    public ArrayView<float> Values; // the same
-    public ArrayView<float> Output; // [numSeqs, numHeads * headDim]
-    public ArrayView<int> Counters; // [numSeqs, numKvHeads]: splits that have ended; all 0 between launches
-    public ArrayView<float> Partials; // [numSeqs, numKvHeads, maxSplits, heads of a group * (headDim + 2)]
-    public long KeysAddress;
-    public long ValuesAddress;
-    public long PartialsAddress;
-    public int BlockShift; // blockSize = 1 << BlockShift
-    public int MaxSplits;
-}
-
 /// <summary>
 /// One decode step of attention in single precision, after <see cref="DecodeAttentionBody{THead, TChunks, TSums}"/>: a group has the query heads of one
 /// key-value head of one sequence and a split of its positions, its four warps take 8 positions at a time by turns. Lane l has elements 4l to 4l + 3 of
@@ -46,9 +25,8 @@ internal static class FloatDecodeBody
     private const int StepKeys = 8;
     private const int Lanes = 32;
     private const int HeadFloats = 4 * Lanes;
-    private const int SplitLimit = 32;
 
-    internal static void Body(FloatDecodeArguments arguments, HeadLayout layout)
+    internal static void Body(DecodeArguments<float> arguments, HeadLayout layout)
     {
         PtxIntrinsics.LaunchDependents();
         var queries = SharedMemory.Allocate<Float4>(MaxHeads * Lanes);
@@ -71,9 +49,7 @@ internal static class FloatDecodeBody
         int first = layout.SlidingWindow > 0 ? IntrinsicMath.Max(0, newest - layout.SlidingWindow + 1) : 0;
         int start = first & ~(StepKeys - 1);
         int length = newest + 1 - start;
-        int size = SmallestSplit;
-        while (size * arguments.MaxSplits < length)
-            size *= 2;
+        int size = DecodeMerge<F32Element, float>.SplitSize(SmallestSplit, length, arguments.MaxSplits);
         int numSplits = (length + size - 1) / size;
         if (split >= numSplits)
             return;
@@ -133,93 +109,19 @@ internal static class FloatDecodeBody
         }
         Group.Barrier();
 
-        // The four warps' results, in order.
-        var floats = sums.Cast<float>();
-        int numElements = heads * layout.HeadDim;
-        long output = ((long)sequence * layout.NumHeads + kvHead * heads) * layout.HeadDim;
-        int counter = sequence * layout.NumKvHeads + kvHead;
-        long partialSize = heads * (layout.HeadDim + 2);
-        long partials = (long)counter * arguments.MaxSplits * partialSize;
-        long partial = partials + split * partialSize;
-        for (int i = Group.IdxX; i < numElements; i += GroupSize)
+        var results = new DecodeResults
         {
-            int row = i / layout.HeadDim, element = i - row * layout.HeadDim;
-            float a = maxima[row], b = maxima[MaxHeads + row], c = maxima[2 * MaxHeads + row], d = maxima[3 * MaxHeads + row];
-            float top = IntrinsicMath.Max(IntrinsicMath.Max(a, b), IntrinsicMath.Max(c, d));
-            a = PtxIntrinsics.Exp2(a - top);
-            b = PtxIntrinsics.Exp2(b - top);
-            c = PtxIntrinsics.Exp2(c - top);
-            d = PtxIntrinsics.Exp2(d - top);
-            int from = row * HeadFloats + element;
-            const int WarpStride = MaxHeads * HeadFloats;
-            float value = floats[from] * a + floats[from + WarpStride] * b + floats[from + 2 * WarpStride] * c + floats[from + 3 * WarpStride] * d;
-            float total = weightSums[row] * a + weightSums[MaxHeads + row] * b + weightSums[2 * MaxHeads + row] * c + weightSums[3 * MaxHeads + row] * d;
-            if (numSplits == 1)
-            {
-                arguments.Output[output + i] = value / total;
-                continue;
-            }
-            arguments.Partials[partial + i] = value;
-            if (element == 0)
-            {
-                arguments.Partials[partial + numElements + 2 * row] = top;
-                arguments.Partials[partial + numElements + 2 * row + 1] = total;
-            }
-        }
-        if (numSplits == 1)
-            return;
-
-        // The group that comes last adds up the splits.
-        MemoryFence.DeviceLevel();
-        Group.Barrier(); // also: nobody reads the warps' sums any more
-        if (Group.IdxX == 0)
-            maxima[0] = Atomic.Add(ref arguments.Counters[counter], 1) == numSplits - 1 ? 1f : 0f;
-        Group.Barrier();
-        if (maxima[0] == 0f)
-            return;
-        MemoryFence.DeviceLevel();
-        if (Group.IdxX == 0)
-            arguments.Counters[counter] = 0; // for the next launch
-        for (int row = warp; row < heads; row += Warps)
-        {
-            // A lane a split. Absent ones count nothing.
-            long place = arguments.PartialsAddress + (partials + lane * partialSize + numElements + 2 * row) * sizeof(float);
-            float top = float.NegativeInfinity, total = 0f;
-            if (lane < numSplits)
-            {
-                top = PtxIntrinsics.LoadFromOthers(place);
-                total = PtxIntrinsics.LoadFromOthers(place + sizeof(float));
-            }
-            float weight = PtxIntrinsics.Exp2(top - WarpMax(top));
-            floats[row * SplitLimit + lane] = weight / WarpSum(weight * total);
-        }
-        Group.Barrier();
-        for (int i = Group.IdxX; i < numElements; i += GroupSize)
-        {
-            int row = i / layout.HeadDim;
-            long place = arguments.PartialsAddress + (partials + i) * sizeof(float);
-            float value = 0f;
-            for (int part = 0; part < numSplits; part += 4)
-            {
-                // Four at a time, so that their latencies are one. Beyond the last one weights are 0.
-                long stride = partialSize * sizeof(float);
-                int last = numSplits - 1;
-                float a = PtxIntrinsics.LoadFromOthers(place + part * stride);
-                float b = PtxIntrinsics.LoadFromOthers(place + IntrinsicMath.Min(part + 1, last) * stride);
-                float c = PtxIntrinsics.LoadFromOthers(place + IntrinsicMath.Min(part + 2, last) * stride);
-                float d = PtxIntrinsics.LoadFromOthers(place + IntrinsicMath.Min(part + 3, last) * stride);
-                int w = row * SplitLimit + part;
-                value += a * floats[w];
-                value += b * floats[w + 1];
-                value += c * floats[w + 2];
-                value += d * floats[w + 3];
-            }
-            arguments.Output[output + i] = value;
-        }
+            Sums = sums.Cast<float>(),
+            Maxima = maxima,
+            WeightSums = weightSums,
+            MaxHeads = MaxHeads,
+            Pitch = HeadFloats,
+        };
+        DecodeMerge<F32Element, float>.Finish(arguments, layout, results, numSplits);
     }
 
     /// <summary>A position's row in the cache in chunks of 16 bytes, where it is old and visible.</summary>
-    private static uint FindRow(FloatDecodeArguments arguments, HeadLayout layout, DecodeFinder finder, int position)
+    private static uint FindRow(DecodeArguments<float> arguments, HeadLayout layout, DecodeFinder finder, int position)
     {
         if (position < finder.First || position > finder.Last)
             return DecodeRows.None;
@@ -333,7 +235,7 @@ internal static class FloatDecodeBody
     /// Rotates the group's queries into shared memory, and, in the group that has the newest position, the key, which goes to the cache too, as does the
     /// value. Chunks beyond the heads become zeros.
     /// </summary>
-    private static void Prepare(FloatDecodeArguments arguments, HeadLayout layout, ArrayView<Float4> queries, ArrayView<Float4> newest, bool hasNewest)
+    private static void Prepare(DecodeArguments<float> arguments, HeadLayout layout, ArrayView<Float4> queries, ArrayView<Float4> newest, bool hasNewest)
     {
         int kvHead = Grid.IdxX, sequence = Grid.IdxY;
         int heads = layout.NumHeads / layout.NumKvHeads, numChunks = layout.HeadDim / 4, half = layout.HeadDim / 8;
@@ -386,19 +288,5 @@ internal static class FloatDecodeBody
             newest[own] = default;
         }
         newest[Lanes + own] = value;
-    }
-
-    private static float WarpMax(float value)
-    {
-        for (int mask = 16; mask > 0; mask /= 2)
-            value = IntrinsicMath.Max(value, Warp.ShuffleXor(value, mask));
-        return value;
-    }
-
-    private static float WarpSum(float value)
-    {
-        for (int mask = 16; mask > 0; mask /= 2)
-            value += Warp.ShuffleXor(value, mask);
-        return value;
     }
 }

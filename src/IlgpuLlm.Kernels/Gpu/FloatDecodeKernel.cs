@@ -20,7 +20,7 @@ internal sealed class FloatDecodeKernel(GpuDevice device) : IDisposable
     private Launcher? _launch; // compiled when a model first needs it
     private GpuBuffer? _counters, _partials;
 
-    private delegate void Launcher(AcceleratorStream stream, KernelConfig config, FloatDecodeArguments arguments, HeadLayout layout);
+    private delegate void Launcher(AcceleratorStream stream, KernelConfig config, DecodeArguments<float> arguments, HeadLayout layout);
 
     public static IReadOnlyList<GpuKernel> Variants => [Kernel];
 
@@ -71,7 +71,7 @@ internal sealed class FloatDecodeKernel(GpuDevice device) : IDisposable
         long capacity = (long)batch.MaxBlocksPerSeq * cache.BlockSize;
         int numSplits = (int)Math.Min(maxSplits, (capacity + FloatDecodeBody.SmallestSplit - 1) / FloatDecodeBody.SmallestSplit);
         GpuBuffer keys = device.Own(cache.Keys), values = device.Own(cache.Values);
-        var arguments = new FloatDecodeArguments
+        var arguments = new DecodeArguments<float>
         {
             Qkv = qkv.View<float>(),
             Table = device.Own(rotary.Values).View<float>(),

@@ -18,34 +18,14 @@ internal struct HopperFlashArguments
     public int BlockShift; // blockSize = 1 << BlockShift
 }
 
-/// <summary>How a group's two warpgroups share the tensor cores.</summary>
-internal interface IHopperFlashOrder
-{
-    /// <summary>Whether they start their products in turns, so that one makes its softmax while the other multiplies; otherwise as it happens.</summary>
-    static abstract bool TakesTurns { get; }
-}
-
-/// <inheritdoc cref="IHopperFlashOrder.TakesTurns"/>
-internal readonly struct InTurns : IHopperFlashOrder
-{
-    public static bool TakesTurns => true;
-}
-
-/// <inheritdoc cref="IHopperFlashOrder.TakesTurns"/>
-internal readonly struct AsItHappens : IHopperFlashOrder
-{
-    public static bool TakesTurns => false;
-}
-
 /// <summary>
 /// Causal attention on Hopper's tensor cores, after FlashAttention-3: a group makes one head of 128 neighbouring queries of a sequence, each of two
-/// warpgroups (consumers) 64 of them; a warp of a third one (producer) asks the tensor memory accelerator for tiles of 128 keys and values, a box for each
+/// warpgroups (consumers) 64 of them, at their own pace (in turns they were slower); a warp of a third one (producer) asks the tensor memory accelerator for tiles of 128 keys and values, a box for each
 /// block of the cache and 64 elements. While a tile's softmax is made, the values of the tile before it are multiplied. Tiles begin at multiples of 128
 /// positions, and a tile in which a query sees nothing changes no bit of its row: results depend neither on chunking nor on neighbours.
 /// </summary>
-internal static class HopperFlashAttentionBody<THead, TOrder>
+internal static class HopperFlashAttentionBody<THead>
     where THead : struct, IConstant
-    where TOrder : struct, IHopperFlashOrder
 {
     private const int SwizzleBytes = 1024; // the period of the swizzle
     private const int BarrierBytes = 8;
@@ -56,7 +36,6 @@ internal static class HopperFlashAttentionBody<THead, TOrder>
     private const int TileKeys = WgmmaAttention.TileKeys, TileQueries = WgmmaAttention.TileQueries;
     private const int NowhereRow = -TileKeys; // a box outside a matrix becomes zeros
     private const int WarpgroupBarriers = 2; // the hardware's barriers from here on are the warpgroups' own, beyond those of Group.Barrier and PartialBarrier
-    private const int TurnBarriers = WarpgroupBarriers + 2; // and here a warpgroup waits for its turn
 
     /// <summary>Lanes of a group. setmaxnreg wants whole warpgroups.</summary>
     public static int GroupSize => NumConsumerLanes + WarpgroupSize;
@@ -204,20 +183,13 @@ internal static class HopperFlashAttentionBody<THead, TOrder>
         WgmmaAttention.Softmax(arguments.Scale);
         WgmmaAttention.Advance<THead>();
         key += TileKeys;
-        if (TOrder.TakesTurns && warpgroup == 1 && key <= tile.Last)
-            PtxIntrinsics.SignalAt(TurnBarriers, NumConsumerLanes); // the other one begins
         for (; key <= tile.Last; key += TileKeys)
         {
             Cursor next = Next(at);
             PtxIntrinsics.WaitBarrier(Full(barriers, next.Stage, 0), next.Parity);
-            if (TOrder.TakesTurns)
-                PtxIntrinsics.MeetAt(TurnBarriers + warpgroup, NumConsumerLanes);
             WgmmaAttention.MultiplyKeys<THead>(queries, Stage(memory, next.Stage, 0));
             PtxIntrinsics.WaitBarrier(Full(barriers, at.Stage, 1), at.Parity);
             WgmmaAttention.MultiplyValues<THead>(Stage(memory, at.Stage, 1));
-            // Each waits once a round: the last round's second signal would find nobody.
-            if (TOrder.TakesTurns && (warpgroup == 0 || key + TileKeys <= tile.Last))
-                PtxIntrinsics.SignalAt(TurnBarriers + (warpgroup ^ 1), NumConsumerLanes);
             Wgmma.WaitPrevious();
             Release(Empty(barriers, next.Stage, 0));
             if (key < wholeFirst || key + TileKeys > wholeEnd)

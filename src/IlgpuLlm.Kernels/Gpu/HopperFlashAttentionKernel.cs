@@ -6,7 +6,7 @@ using IlgpuLlm.Kernels.Gpu.Ptx;
 namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>
-/// Launches <see cref="HopperFlashAttentionBody{THead, TOrder}"/> (sm_90a): F16 queries, cache and output, batches of any mixture, as <see cref="FlashAttentionKernel"/>.
+/// Launches <see cref="HopperFlashAttentionBody{THead}"/> (sm_90a): F16 queries, cache and output, batches of any mixture, as <see cref="FlashAttentionKernel"/>.
 /// Allocates nothing but tensor maps, of which there are two a layer and one a buffer of queries.
 /// </summary>
 internal sealed class HopperFlashAttentionKernel(CudaGpuDevice device) : IDisposable
@@ -15,15 +15,12 @@ internal sealed class HopperFlashAttentionKernel(CudaGpuDevice device) : IDispos
     private const int MinBlockSize = 8; // rows in which the swizzle repeats itself
     private const int MaxRegisters = 168; // three warpgroups' share of 65536; they exchange them later
 
-    private static readonly GpuKernel[] Kernels = [Of<C64, AsItHappens>(""), Of<C128, AsItHappens>(""), Of<C64, InTurns>(".turns"), Of<C128, InTurns>(".turns")];
+    private static readonly GpuKernel[] Kernels = [Of<C64>(), Of<C128>()];
 
     private readonly TensorMaps _maps = new(device);
     private readonly Launcher?[] _launchers = new Launcher?[Kernels.Length]; // compiled when a model first needs one
 
     private delegate void Launcher(AcceleratorStream stream, KernelConfig config, HopperFlashArguments arguments, HeadLayout layout);
-
-    /// <summary>Whether the warpgroups take turns, for measurements: results are the same.</summary>
-    internal bool TakesTurns { get; set; }
 
     public static IReadOnlyList<GpuKernel> Variants => Kernels;
 
@@ -77,22 +74,21 @@ internal sealed class HopperFlashAttentionKernel(CudaGpuDevice device) : IDispos
 
     public void Dispose() => _maps.Dispose();
 
-    private static GpuKernel Of<THead, TOrder>(string suffix)
-        where THead : struct, IConstant
-        where TOrder : struct, IHopperFlashOrder =>
+    private static GpuKernel Of<THead>()
+        where THead : struct, IConstant =>
         GpuKernel.Of(
-            $"attention.hopper.{THead.Value}{suffix}", typeof(HopperFlashAttentionBody<THead, TOrder>), HopperFlashAttentionBody<THead, TOrder>.GroupSize) with
+            $"attention.hopper.{THead.Value}", typeof(HopperFlashAttentionBody<THead>), HopperFlashAttentionBody<THead>.GroupSize) with
         {
             IsCudaOnly = true,
             Target = "sm_90a",
             MaxRegisters = MaxRegisters,
-            DynamicSharedBytes = HopperFlashAttentionBody<THead, TOrder>.SharedBytes,
+            DynamicSharedBytes = HopperFlashAttentionBody<THead>.SharedBytes,
         };
 
     private int IndexOf(int headDim) => headDim switch
     {
-        64 => TakesTurns ? 2 : 0,
-        128 => TakesTurns ? 3 : 1,
+        64 => 0,
+        128 => 1,
         _ => -1,
     };
 

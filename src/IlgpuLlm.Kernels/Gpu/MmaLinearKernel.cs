@@ -78,9 +78,9 @@ internal sealed class MmaLinearKernel
 
         // In the order of LinearEpilogue.
         public static GpuKernel[] Kernels { get; } =
-            [Kernel<MmaStoreHalves>("store"), Kernel<MmaStoreFloats>("store-f32"), Kernel<MmaAddFloats>("add"), Kernel<MmaStoreSiluMul>("silu-mul")];
+            [Kernel<MmaStoreHalves>("store"), Kernel<MmaFloats<MmaOverwrites>>("store-f32"), Kernel<MmaFloats<MmaAdds>>("add"), Kernel<MmaStoreSiluMul>("silu-mul")];
 
-        public static GpuKernel[] FloatKernels { get; } = [Kernel<MmaStoreFloats>("tf32.store"), Kernel<MmaAddFloats>("tf32.add")];
+        public static GpuKernel[] FloatKernels { get; } = [Kernel<MmaFloats<MmaOverwrites>>("tf32.store"), Kernel<MmaFloats<MmaAdds>>("tf32.add")];
 
         private static int TileM => MmaLinearBody<TShape, TTile, MmaStoreHalves>.TileM;
 

@@ -32,8 +32,9 @@ internal interface IMmaOutput
     static abstract void Store(MmaOutput output, int row, int column, Four<Float4> sums);
 }
 
-/// <summary>Stores floats, any number of columns.</summary>
-internal readonly struct MmaStoreFloats : IMmaOutput
+/// <summary>Stores floats, or adds to them; any number of columns.</summary>
+internal readonly struct MmaFloats<TUpdate> : IMmaOutput
+    where TUpdate : struct, IMmaUpdate
 {
     public static void Store(MmaOutput output, int row, int column, Four<Float4> sums)
     {
@@ -45,49 +46,36 @@ internal readonly struct MmaStoreFloats : IMmaOutput
 
     private static void StoreTile(MmaOutput output, int row, int column, Float4 sums)
     {
-        StorePair(output, row, column, sums.X, sums.Y);
-        StorePair(output, row + 8, column, sums.Z, sums.W);
+        StoreOne(output, row, column, sums.X);
+        StoreOne(output, row, column + 1, sums.Y);
+        StoreOne(output, row + 8, column, sums.Z);
+        StoreOne(output, row + 8, column + 1, sums.W);
     }
 
-    private static void StorePair(MmaOutput output, int row, int column, float first, float second)
+    private static void StoreOne(MmaOutput output, int row, int column, float sum)
     {
-        if (row >= output.NumRows)
+        if (row >= output.NumRows || column >= output.NumColumns)
             return;
         long at = (long)row * output.NumColumns + column;
-        if (column < output.NumColumns)
-            output.Floats[at] = first + output.BiasOf(column);
-        if (column + 1 < output.NumColumns)
-            output.Floats[at + 1] = second + output.BiasOf(column + 1);
+        sum += output.BiasOf(column);
+        output.Floats[at] = TUpdate.Adds ? output.Floats[at] + sum : sum;
     }
 }
 
-/// <summary>Adds to floats, any number of columns.</summary>
-internal readonly struct MmaAddFloats : IMmaOutput
+/// <summary>What becomes of the floats that were there.</summary>
+internal interface IMmaUpdate
 {
-    public static void Store(MmaOutput output, int row, int column, Four<Float4> sums)
-    {
-        AddTile(output, row, column, sums.A);
-        AddTile(output, row, column + 8, sums.B);
-        AddTile(output, row, column + 16, sums.C);
-        AddTile(output, row, column + 24, sums.D);
-    }
+    static abstract bool Adds { get; }
+}
 
-    private static void AddTile(MmaOutput output, int row, int column, Float4 sums)
-    {
-        AddPair(output, row, column, sums.X, sums.Y);
-        AddPair(output, row + 8, column, sums.Z, sums.W);
-    }
+internal readonly struct MmaOverwrites : IMmaUpdate
+{
+    public static bool Adds => false;
+}
 
-    private static void AddPair(MmaOutput output, int row, int column, float first, float second)
-    {
-        if (row >= output.NumRows)
-            return;
-        long at = (long)row * output.NumColumns + column;
-        if (column < output.NumColumns)
-            output.Floats[at] += first + output.BiasOf(column);
-        if (column + 1 < output.NumColumns)
-            output.Floats[at + 1] += second + output.BiasOf(column + 1);
-    }
+internal readonly struct MmaAdds : IMmaUpdate
+{
+    public static bool Adds => true;
 }
 
 /// <summary>Stores halves; an even number of columns.</summary>

@@ -9,10 +9,6 @@ internal static partial class PtxIntrinsics
     [IntrinsicImplementation, Ptx("barrier.sync %0, %1;")]
     public static void MeetAt(int id, int lanes) => throw Only();
 
-    /// <summary>Counts at the barrier <paramref name="id"/> without waiting.</summary>
-    [IntrinsicImplementation, Ptx("barrier.arrive %0, %1;")]
-    public static void SignalAt(int id, int lanes) => throw Only();
-
     /// <summary>Sets 16 bytes of shared memory to zero.</summary>
     [IntrinsicImplementation, Ptx("{ .reg .b32 z; mov.b32 z, 0; st.shared.v4.b32 [%0], {z,z,z,z}; }")]
     public static void ZeroShared16(uint shared) => throw Only();

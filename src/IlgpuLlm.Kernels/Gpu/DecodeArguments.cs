@@ -1,0 +1,26 @@
+using ILGPU;
+
+namespace IlgpuLlm.Kernels.Gpu;
+
+/// <summary>What the decode kernels read and write.</summary>
+/// <typeparam name="T">An element of activations and cache.</typeparam>
+internal struct DecodeArguments<T>
+    where T : unmanaged
+{
+    public ArrayView<T> Qkv; // [numSeqs, qkvWidth], not rotated
+    public ArrayView<float> Table; // [rows, headDim]
+    public ArrayView<int> TableRows; // [numSeqs]
+    public ArrayView<int> Positions; // [numSeqs]
+    public ArrayView<int> Slots; // [numSeqs]
+    public ArrayView<int> BlockTables; // [numSeqs, maxBlocksPerSeq]
+    public ArrayView<T> Keys; // [numBlocks, numKvHeads, blockSize, headDim]
+    public ArrayView<T> Values; // the same
+    public ArrayView<T> Output; // [numSeqs, numHeads * headDim]
+    public ArrayView<int> Counters; // [numSeqs, numKvHeads]: splits that have ended; all 0 between launches
+    public ArrayView<float> Partials; // [numSeqs, numKvHeads, maxSplits, heads of a group * (headDim + 2)]
+    public long KeysAddress;
+    public long ValuesAddress;
+    public long PartialsAddress;
+    public int BlockShift; // blockSize = 1 << BlockShift
+    public int MaxSplits;
+}
