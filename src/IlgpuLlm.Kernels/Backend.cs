@@ -44,6 +44,26 @@ public abstract partial class Backend : IDisposable
     public abstract long LinearByteLength(int outFeatures, int inFeatures, ElementType storage, bool hasBias);
 
     /// <summary>
+    /// Allocates a quantized linear layer's matrix, to be filled by its LoadQuantizedRows or FillRandom. Stored input j is feature
+    /// <paramref name="inputOrder"/>[j] of a row that it is multiplied by (GPTQ's act-order sorts inputs by group); empty where nothing is moved.
+    /// </summary>
+    /// <exception cref="DeviceOutOfMemoryException">The device has not that much.</exception>
+    /// <exception cref="NotSupportedException">The backend has no kernel for this format and shape; the message names the numbers.</exception>
+    public virtual LinearWeight CreateQuantizedLinear(int outFeatures, int inFeatures, QuantizationFormat format, bool hasBias, ReadOnlySpan<int> inputOrder) =>
+        throw new NotSupportedException($"{Device} has no kernels for weights of {format.Bits} bits");
+
+    /// <summary>The bytes that <see cref="CreateQuantizedLinear"/> would allocate, padding included.</summary>
+    public virtual long QuantizedLinearByteLength(int outFeatures, int inFeatures, QuantizationFormat format, bool hasBias, bool isReordered) =>
+        throw new NotSupportedException($"{Device} has no kernels for weights of {format.Bits} bits");
+
+    /// <summary>
+    /// Allocates a model's quantized matrix of gate and up projection as <see cref="LinearSiluMul"/> reads it. For LoadQuantizedRows the gate rows come first.
+    /// </summary>
+    /// <exception cref="DeviceOutOfMemoryException">The device has not that much.</exception>
+    public virtual LinearWeight CreateQuantizedGateUp(ModelShape model, QuantizationFormat format, bool hasBias, ReadOnlySpan<int> inputOrder) =>
+        CreateQuantizedLinear(checked(2 * model.IntermediateSize), model.HiddenSize, format, hasBias, inputOrder);
+
+    /// <summary>
     /// Allocates a model's matrix of gate and up projection, [2 * intermediate, hidden], as <see cref="LinearSiluMul"/> reads it. For LoadRows the gate
     /// rows come first.
     /// </summary>

@@ -7,7 +7,7 @@ namespace IlgpuLlm.Kernels;
 public abstract class LinearWeight : IDisposable
 {
     /// <summary>Describes a weight.</summary>
-    protected LinearWeight(int outFeatures, int inFeatures, ElementType storage, bool hasBias)
+    protected LinearWeight(int outFeatures, int inFeatures, ElementType storage, bool hasBias, QuantizationFormat? quantization = null)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(outFeatures);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(inFeatures);
@@ -17,6 +17,8 @@ public abstract class LinearWeight : IDisposable
         InFeatures = inFeatures;
         Storage = storage;
         HasBias = hasBias;
+        Quantization = quantization;
+        quantization?.NumGroups(inFeatures); // throws where groups do not divide the row
     }
 
     /// <summary>The number of output features (rows).</summary>
@@ -25,8 +27,11 @@ public abstract class LinearWeight : IDisposable
     /// <summary>The number of input features (columns).</summary>
     public int InFeatures { get; }
 
-    /// <summary>The type of the stored weights.</summary>
+    /// <summary>The type of the stored weights; of a quantized matrix, the type that its values stand for.</summary>
     public ElementType Storage { get; }
+
+    /// <summary>How the matrix is quantized; null where it is not.</summary>
+    public QuantizationFormat? Quantization { get; }
 
     /// <summary>Whether a bias vector of <see cref="OutFeatures"/> floats is added.</summary>
     public bool HasBias { get; }
@@ -42,10 +47,12 @@ public abstract class LinearWeight : IDisposable
     /// <param name="numRows">The number of rows in <paramref name="source"/>.</param>
     /// <param name="sourceType">F32, F16 or BF16. Narrowing to F16 rounds to nearest even.</param>
     /// <param name="source">Row-major elements, [numRows, inFeatures], little endian.</param>
+    /// <exception cref="InvalidOperationException">The weight is quantized.</exception>
     public void LoadRows(int firstRow, int numRows, ElementType sourceType, ReadOnlySpan<byte> source)
     {
-        if (firstRow < 0 || numRows < 0 || firstRow > OutFeatures - numRows)
-            throw new ArgumentOutOfRangeException(nameof(firstRow), $"rows [{firstRow}, {firstRow + numRows}) lie outside a weight of {OutFeatures} rows");
+        if (Quantization is not null)
+            throw new InvalidOperationException("a quantized weight is filled by LoadQuantizedRows");
+        CheckRows(firstRow, numRows);
         if (sourceType is not (ElementType.F32 or ElementType.F16 or ElementType.BF16))
             throw new ArgumentException($"weights are read from F32, F16 or BF16, not {sourceType}", nameof(sourceType));
         long expected = (long)numRows * InFeatures * sourceType.SizeInBytes();
@@ -54,8 +61,31 @@ public abstract class LinearWeight : IDisposable
         LoadRowsCore(firstRow, numRows, sourceType, source);
     }
 
+    /// <summary>
+    /// Packs rows of codes into rows <paramref name="firstRow"/>... of a quantized weight. Calls for different rows may come from different threads.
+    /// </summary>
+    /// <param name="firstRow">The first row of this weight to fill.</param>
+    /// <param name="numRows">The number of rows.</param>
+    /// <param name="source">The rows.</param>
+    /// <exception cref="InvalidOperationException">The weight is not quantized.</exception>
+    public void LoadQuantizedRows(int firstRow, int numRows, QuantizedRows source)
+    {
+        if (Quantization is null)
+            throw new InvalidOperationException("a weight that is not quantized is filled by LoadRows");
+        CheckRows(firstRow, numRows);
+        long numCodes = (long)numRows * InFeatures, numScales = (long)numRows * Quantization.NumGroups(InFeatures);
+        if (source.Codes.Length != numCodes)
+            throw new ArgumentException($"{numRows} rows of {InFeatures} features take {numCodes} codes, not {source.Codes.Length}", nameof(source));
+        if (source.Scales.Length != numScales || source.Zeros.Length != numScales)
+            throw new ArgumentException($"{numRows} rows take {numScales} scales and zero points, not {source.Scales.Length} and {source.Zeros.Length}", nameof(source));
+        LoadQuantizedRowsCore(firstRow, numRows, source);
+    }
+
     /// <summary>Packs rows; the arguments were checked.</summary>
     protected abstract void LoadRowsCore(int firstRow, int numRows, ElementType sourceType, ReadOnlySpan<byte> source);
+
+    /// <summary>Packs rows of codes; the arguments were checked.</summary>
+    protected virtual void LoadQuantizedRowsCore(int firstRow, int numRows, QuantizedRows source) => throw new NotSupportedException("this weight has no codes");
 
     /// <summary>Sets elements <paramref name="first"/>... of the bias.</summary>
     public abstract void LoadBias(int first, ReadOnlySpan<float> values);
@@ -68,4 +98,10 @@ public abstract class LinearWeight : IDisposable
 
     /// <summary>Frees the memory.</summary>
     public abstract void Dispose();
+
+    private void CheckRows(int firstRow, int numRows)
+    {
+        if (firstRow < 0 || numRows < 0 || firstRow > OutFeatures - numRows)
+            throw new ArgumentOutOfRangeException(nameof(firstRow), $"rows [{firstRow}, {firstRow + numRows}) lie outside a weight of {OutFeatures} rows");
+    }
 }

@@ -4,8 +4,9 @@ namespace IlgpuLlm.Kernels;
 /// <param name="HiddenSize">Elements of the residual stream.</param>
 /// <param name="IntermediateSize">The MLP's width.</param>
 /// <param name="Attention">The attention shape of its layers.</param>
-/// <param name="Weights">The type of its weights and of its KV cache, F32 or F16.</param>
-public sealed record ModelShape(int HiddenSize, int IntermediateSize, AttentionShape Attention, ElementType Weights);
+/// <param name="Weights">The type of its weights that are not quantized and of its KV cache, F32 or F16.</param>
+/// <param name="Quantization">How its linear layers are quantized, embedding and output layer aside; null where they are not.</param>
+public sealed record ModelShape(int HiddenSize, int IntermediateSize, AttentionShape Attention, ElementType Weights, QuantizationFormat? Quantization = null);
 
 /// <summary>The largest batches that a backend's workspace is made for.</summary>
 /// <param name="Model">The model.</param>
