@@ -27,6 +27,7 @@ public sealed partial class GpuBackend : Backend
     private readonly SiluMulKernel _siluMul;
     private readonly SampleKernel _sample;
     private readonly FillRandomKernel _fillRandom;
+    private readonly HashSet<(int OutFeatures, int InFeatures, bool IsGateUp)> _halfShapes = []; // of the weights that there are
 
     private GpuBackend(GpuDevice device, bool allowTf32)
     {
@@ -109,6 +110,18 @@ public sealed partial class GpuBackend : Backend
 
     /// <inheritdoc/>
     public override void FinishOpening() => _device.WaitForKernels();
+
+    /// <inheritdoc/>
+    public override void PrepareKernels(WorkspaceShape shape)
+    {
+        if (_hopperLinear is null || ActivationType(shape.Model) != ElementType.F16)
+            return;
+        foreach (var (outFeatures, inFeatures, isGateUp) in _halfShapes)
+        {
+            LinearEpilogue[] epilogues = isGateUp ? [LinearEpilogue.GateUp] : [LinearEpilogue.Halves, LinearEpilogue.Floats, LinearEpilogue.Residual];
+            _hopperLinear.Prepare(outFeatures, inFeatures, epilogues, shape.MaxTokens);
+        }
+    }
 
     /// <inheritdoc/>
     public override void ReserveWorkspace(WorkspaceShape shape)
@@ -270,6 +283,8 @@ public sealed partial class GpuBackend : Backend
     {
         if (storage == ElementType.F32)
             _simtLinear?.Prepare();
+        else
+            _halfShapes.Add((outFeatures, inFeatures, upOffset == GpuLinearWeight.GateUpBlock));
         return new GpuLinearWeight(_device, _fillRandom, outFeatures, inFeatures, storage, hasBias, upOffset);
     }
 

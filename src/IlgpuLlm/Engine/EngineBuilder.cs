@@ -69,9 +69,11 @@ internal static partial class EngineBuilder
         try
         {
             var llama = new LlamaModel(backend, config, model.Description, model.DType, maxTokens, maxSeqs);
+            var workspace = new WorkspaceShape(llama.Shape, maxTokens, maxSeqs, plan.MaxModelLen);
+            backend.PrepareKernels(workspace);
             using (var source = model.OpenWeights(options, DummyWeightsSeed))
                 llama.Load(source);
-            backend.ReserveWorkspace(new WorkspaceShape(llama.Shape, maxTokens, maxSeqs, plan.MaxModelLen));
+            backend.ReserveWorkspace(workspace);
             var cache = new KvCache(backend, llama.Attention, model.DType, config.NumHiddenLayers, checked((int)plan.NumBlocks), plan.BlockSize);
             var rotary = new RotaryTableBuilder(backend, new RotaryEmbedding(config), plan.MaxModelLen, maxTokens, config.HeadDim);
             var batch = new InputBatch(backend, maxTokens, maxSeqs, maxSeqs, plan.MaxModelLen, plan.BlockSize);
