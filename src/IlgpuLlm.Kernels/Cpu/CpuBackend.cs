@@ -59,6 +59,9 @@ public sealed unsafe partial class CpuBackend : Backend
     public override bool IsHostMemory => true;
 
     /// <inheritdoc/>
+    public override bool IsBatchInvariant => true;
+
+    /// <inheritdoc/>
     public override DeviceMemory QueryMemory() => CpuMemory.Query();
 
     /// <summary>Allocates a <see cref="CpuBuffer"/>. Pages count as used once they are touched.</summary>
