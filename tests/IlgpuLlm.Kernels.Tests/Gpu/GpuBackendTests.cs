@@ -14,12 +14,3 @@ public sealed class GpuBackendTests : BackendContractTests
 
     protected override Backend CreateBackend() => TestDevice.Create();
 }
-
-/// <summary>The same with one order of additions for every number of rows, one row included.</summary>
-[TestClass]
-public sealed class GpuBatchInvariantBackendTests : BackendContractTests
-{
-    protected override bool SmallInputs => !TestDevice.IsCuda;
-
-    protected override Backend CreateBackend() => TestDevice.Create(batchInvariant: true);
-}
