@@ -34,6 +34,9 @@ public abstract partial class Backend : IDisposable
     /// <summary>Reads how much memory the device has and how much of it is free now.</summary>
     public abstract DeviceMemory QueryMemory();
 
+    /// <summary>How many buffers and weights were allocated so far. A step adds none.</summary>
+    public virtual long NumAllocations => 0;
+
     /// <summary>Waits until what a device still does after it was opened, such as compiling kernels, is done. Operations wait by themselves for what they need.</summary>
     public virtual void FinishOpening()
     {

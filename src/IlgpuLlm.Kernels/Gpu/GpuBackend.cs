@@ -66,6 +66,9 @@ public sealed partial class GpuBackend : Backend
     /// <inheritdoc/>
     public override bool IsBatchInvariant { get; }
 
+    /// <inheritdoc/>
+    public override long NumAllocations => _device.NumAllocations;
+
     /// <summary>The CUDA devices of this machine; none where there is no driver. Never throws.</summary>
     public static IReadOnlyList<CudaDeviceInfo> CudaDevices() =>
         [.. CudaGpuDevice.List().Select(d => new CudaDeviceInfo(d.DeviceId, d.Name, d.MemorySize))];
