@@ -77,6 +77,26 @@ public sealed class BatchInvariantTests
         CheckAdd(backend, weight, ElementType.F32);
     }
 
+    // On devices from sm_90 on other kernels come first, so these are launched directly.
+    [TestMethod]
+    [DataRow(ElementType.F16, 200, 128)]
+    [DataRow(ElementType.F16, 1000, 704)]
+    [DataRow(ElementType.F32, 200, 352)]
+    public void Linear_MmaSync_SameBitsInEveryBatch(ElementType type, int outFeatures, int inFeatures)
+    {
+        using GpuBackend backend = Cuda();
+        using var weight = (GpuLinearWeight)backend.CreateLinear(
+            TestTensors.Random(1, outFeatures * inFeatures), TestTensors.Random(2, outFeatures), outFeatures, inFeatures, type);
+        if (weight.Matrix.Device is not CudaGpuDevice { HasTensorCores: true } device)
+        {
+            Assert.Inconclusive("skipped: needs a device of sm_80 or later");
+            return;
+        }
+        var kernel = new MmaLinearKernel(device, isTf32: type == ElementType.F32);
+        CheckRows(backend, type, inFeatures, ElementType.F32, outFeatures,
+            (x, y, rows) => kernel.Launch(weight, (GpuBuffer)x, (GpuBuffer)y, rows, LinearEpilogue.Floats));
+    }
+
     [TestMethod]
     [DataRow(ElementType.F16, 704, 320, false)]
     [DataRow(ElementType.F16, 192, 2048, false)]

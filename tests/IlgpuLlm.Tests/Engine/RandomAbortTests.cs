@@ -12,22 +12,23 @@ namespace IlgpuLlm.Tests.Engine;
 [DoNotParallelize] // compares a device's free memory
 public sealed class RandomAbortTests
 {
-    private const int NumRequests = 1000, MaxLive = 30, BlockSize = 8, NumBlocks = 32, MaxModelLen = NumBlocks * BlockSize;
+    private const int MaxLive = 30, BlockSize = 8, NumBlocks = 32, MaxModelLen = NumBlocks * BlockSize;
 
     [TestMethod]
-    [DataRow("cpu", "llama-gqa", "float32", false)]
-    [DataRow("cuda", "llama-gqa", "float32", false)]
-    [DataRow("cuda", "mistral-window16", "float16", false)]
-    [DataRow("cuda", null, "float16", false)]
-    [DataRow("cuda", null, "float16", true)]
-    public void Step_ThousandRequestsWithRandomAborts_LeaveNothingBehind(string device, string? zooModel, string dtype, bool batchInvariant)
+    [DataRow("cpu", "llama-gqa", "float32", false, 1000)]
+    [DataRow("ilgpu", "llama-gqa", "float32", false, 60)] // on the CPU accelerator, if there is no GPU: steps overlap
+    [DataRow("cuda", "llama-gqa", "float32", false, 1000)]
+    [DataRow("cuda", "mistral-window16", "float16", false, 1000)]
+    [DataRow("cuda", null, "float16", false, 1000)]
+    [DataRow("cuda", null, "float16", true, 1000)]
+    public void Step_RequestsWithRandomAborts_LeaveNothingBehind(string device, string? zooModel, string dtype, bool batchInvariant, int numRequests)
     {
         if (device == "cuda" && !GoldenDevice.IsCuda)
             Assert.Inconclusive("skipped: needs a CUDA device");
         using var engine = EngineBuilder.Build(new EngineOptions
         {
             Model = zooModel is null ? null : TestData.Committed("zoo", zooModel),
-            Device = device == "cuda" ? GoldenDevice.Ilgpu : device,
+            Device = device == "cpu" ? device : GoldenDevice.Ilgpu,
             DType = dtype,
             BatchInvariant = batchInvariant,
             MaxModelLen = MaxModelLen,
@@ -42,15 +43,15 @@ public sealed class RandomAbortTests
         var (whole, expected) = (WholeCache(), Generate(engine, WholeCache()));
         Assert.AreEqual(50, expected.Outputs[0].TokenIds.Count);
         if (device == "cuda")
-            RunAll(engine); // kernels are loaded and graphs sent to the device when they are first used
+            RunAll(engine, numRequests); // kernels are loaded and graphs sent to the device when they are first used
         long numAllocations = backend.NumAllocations, freeBytes = backend.QueryMemory().FreeBytes;
         Assert.IsGreaterThan(10L, numAllocations, "allocations are counted");
 
-        var (numFinished, numAborted) = RunAll(engine);
+        var (numFinished, numAborted) = RunAll(engine, numRequests);
 
-        Assert.AreEqual(NumRequests, numFinished + numAborted);
-        Assert.IsTrue(numFinished > 200 && numAborted > 200, $"{numFinished} finished, {numAborted} aborted");
-        Assert.IsGreaterThan(50L, scheduler.NumPreemptions);
+        Assert.AreEqual(numRequests, numFinished + numAborted);
+        Assert.IsTrue(numFinished > numRequests / 5 && numAborted > numRequests / 5, $"{numFinished} finished, {numAborted} aborted");
+        Assert.IsGreaterThan(numRequests / 20, scheduler.NumPreemptions);
         Assert.IsFalse(scheduler.HasUnfinishedRequests);
         Assert.AreEqual((0, 0, NumBlocks), (scheduler.NumRunning, scheduler.NumWaiting, scheduler.NumFreeBlocks));
         engine.Step((_, _) => Assert.Fail("an output of a request that ended before")); // takes over a step that may be under way
@@ -62,14 +63,14 @@ public sealed class RandomAbortTests
     }
 
     /// <summary>Runs all requests to their end or abortion.</summary>
-    private static (int NumFinished, int NumAborted) RunAll(LoadedEngine engine)
+    private static (int NumFinished, int NumAborted) RunAll(LoadedEngine engine, int numRequests)
     {
         var random = new Random(5);
         var live = new List<RequestState>();
         int next = 0, numFinished = 0, numAborted = 0;
-        while (next < NumRequests || live.Count > 0)
+        while (next < numRequests || live.Count > 0)
         {
-            while (next < NumRequests && live.Count < MaxLive && random.Next(3) > 0)
+            while (next < numRequests && live.Count < MaxLive && random.Next(3) > 0)
             {
                 live.Add(engine.Add(engine.Inputs.Process($"{next}", RandomPrompt(random), RandomSampling(random, next)), 0));
                 next++;
