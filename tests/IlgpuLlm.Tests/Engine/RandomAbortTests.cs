@@ -16,7 +16,7 @@ public sealed class RandomAbortTests
 
     [TestMethod]
     [DataRow("cpu", "llama-gqa", "float32", false, 1000)]
-    [DataRow("ilgpu", "llama-gqa", "float32", false, 60)] // on the CPU accelerator, if there is no GPU: steps overlap
+    [DataRow("ilgpu", "llama-gqa", "float32", false, 40)] // on the CPU accelerator, if there is no GPU: steps overlap
     [DataRow("cuda", "llama-gqa", "float32", false, 1000)]
     [DataRow("cuda", "mistral-window16", "float16", false, 1000)]
     [DataRow("cuda", null, "float16", false, 1000)]
@@ -50,7 +50,7 @@ public sealed class RandomAbortTests
         var (numFinished, numAborted) = RunAll(engine, numRequests);
 
         Assert.AreEqual(numRequests, numFinished + numAborted);
-        Assert.IsTrue(numFinished > numRequests / 5 && numAborted > numRequests / 5, $"{numFinished} finished, {numAborted} aborted");
+        Assert.IsTrue(numFinished > numRequests / 4 && numAborted > numRequests / 4, $"{numFinished} finished, {numAborted} aborted");
         Assert.IsGreaterThan(numRequests / 20, scheduler.NumPreemptions);
         Assert.IsFalse(scheduler.HasUnfinishedRequests);
         Assert.AreEqual((0, 0, NumBlocks), (scheduler.NumRunning, scheduler.NumWaiting, scheduler.NumFreeBlocks));
@@ -82,7 +82,7 @@ public sealed class RandomAbortTests
                     Assert.IsTrue(completion.FinishReason is FinishReason.Length or FinishReason.Stop, $"{completion.FinishReason}: {completion.Error}");
                 numFinished++;
             });
-            while (live.Count > 0 && random.Next(3) == 0)
+            while (live.Count > 0 && random.Next(5) == 0)
             {
                 int victim = random.Next(live.Count);
                 engine.Abort(live[victim]);
