@@ -76,7 +76,7 @@ public sealed partial class GpuBackend : Backend
     /// <summary>Opens a CUDA device and compiles the kernels for it.</summary>
     /// <param name="index">Which one.</param>
     /// <param name="allowTf32">Whether products of F32 may be made of TF32 values, on tensor cores.</param>
-    /// <param name="batchInvariant">Whether each operation has one order of additions whatever the batch: see <see cref="Backend.IsBatchInvariant"/>. Slower.</param>
+    /// <param name="batchInvariant">Whether operations have one order of additions whatever the batch (<see cref="Backend.IsBatchInvariant"/>): slower.</param>
     /// <exception cref="ArgumentOutOfRangeException">There is no such device.</exception>
     public static GpuBackend CreateCuda(int index, bool allowTf32 = false, bool batchInvariant = false) =>
         Create(CudaGpuDevice.Create(index), allowTf32, batchInvariant);
