@@ -6,7 +6,8 @@ namespace IlgpuLlm.Kernels;
 /// </summary>
 /// <remarks>
 /// Each row of a result depends on that row's inputs alone, down to the last bit: neither the number of rows nor their order, the block size
-/// or the chunking changes a result; only that one row, some, and many may be multiplied by different kernels, and that one token a sequence and several may go through different attention. A backend is used by one thread at a time; weights may be loaded from several.
+/// or the chunking changes a result; only that one row, some, and many may be multiplied by different kernels, and that one token a sequence and several may
+/// go through different attention, unless it <see cref="IsBatchInvariant"/>. A backend is used by one thread at a time; weights may be loaded from several.
 /// </remarks>
 public abstract partial class Backend : IDisposable
 {
@@ -24,8 +25,17 @@ public abstract partial class Backend : IDisposable
     /// <summary>Whether products of several rows of F32 are made of TF32 values: it was allowed, and the device can.</summary>
     public virtual bool MultipliesTf32 => false;
 
+    /// <summary>
+    /// Whether each operation has one order of additions, for one row as for many, for one token a sequence as for several: then a row's result is the same
+    /// bits in every batch.
+    /// </summary>
+    public virtual bool IsBatchInvariant => false;
+
     /// <summary>Reads how much memory the device has and how much of it is free now.</summary>
     public abstract DeviceMemory QueryMemory();
+
+    /// <summary>How many buffers and weights were allocated so far. A step adds none.</summary>
+    public virtual long NumAllocations => 0;
 
     /// <summary>Waits until what a device still does after it was opened, such as compiling kernels, is done. Operations wait by themselves for what they need.</summary>
     public virtual void FinishOpening()

@@ -20,6 +20,12 @@ public sealed record EngineOptions
     /// </summary>
     public bool AllowTf32 { get; init; }
 
+    /// <summary>
+    /// Whether a request's output is to be the same bits whatever else is in its batches and however its prompt is divided. On a GPU one kernel family then
+    /// serves batches of all sizes, which is slower; on the CPU it is always so.
+    /// </summary>
+    public bool BatchInvariant { get; init; }
+
     /// <summary><c>auto</c> reads the checkpoint; <c>dummy</c> needs config.json alone and makes random weights on the device.</summary>
     public string LoadFormat { get; init; } = "auto";
 

@@ -12,6 +12,8 @@ internal sealed class EngineOptionSet
         "Weights and KV cache: float32, float16, or auto (float32 for float32 checkpoints, else float16). Default: auto.");
     private readonly Option<bool> _allowTf32 = OptionFactory.Flag("--allow-tf32",
         "Lets CUDA devices round the operands of float32 products to TF32 (10 bits of mantissa): several times faster.");
+    private readonly Option<bool> _batchInvariant = OptionFactory.Flag("--batch-invariant",
+        "A request's output is the same bits whatever else is in its batches; slower on a GPU, always so on the CPU.");
     private readonly Option<string?> _loadFormat = OptionFactory.Text("--load-format", "FORMAT",
         "auto reads the checkpoint; dummy needs config.json alone and makes random weights. Default: auto.");
     private readonly Option<int?> _maxModelLen = OptionFactory.Number<int>("--max-model-len", "N",
@@ -29,8 +31,8 @@ internal sealed class EngineOptionSet
     /// <summary>Adds the options to a command.</summary>
     public void AddTo(Command command)
     {
-        foreach (Option option in (Option[])[_model, _device, _dtype, _allowTf32, _loadFormat, _maxModelLen, _maxNumSeqs, _maxNumBatchedTokens, _blockSize,
-            _kvCacheMemory, _numBlocks, _gpuMemoryUtilization, _threads])
+        foreach (Option option in (Option[])[_model, _device, _dtype, _allowTf32, _batchInvariant, _loadFormat, _maxModelLen, _maxNumSeqs, _maxNumBatchedTokens,
+            _blockSize, _kvCacheMemory, _numBlocks, _gpuMemoryUtilization, _threads])
             command.Options.Add(option);
     }
 
@@ -45,6 +47,7 @@ internal sealed class EngineOptionSet
             Device = parse.GetValue(_device) ?? defaults.Device,
             DType = parse.GetValue(_dtype) ?? defaults.DType,
             AllowTf32 = parse.GetValue(_allowTf32),
+            BatchInvariant = parse.GetValue(_batchInvariant),
             LoadFormat = parse.GetValue(_loadFormat) ?? defaults.LoadFormat,
             MaxModelLen = parse.GetValue(_maxModelLen),
             MaxNumSeqs = parse.GetValue(_maxNumSeqs) ?? defaults.MaxNumSeqs,

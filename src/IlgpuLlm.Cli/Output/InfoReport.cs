@@ -36,6 +36,7 @@ internal sealed class InfoReport(IAnsiConsole console)
         Row(table, "rotary", $"{config.Rope.Type.ToString().ToLowerInvariant()}, theta {config.Rope.Theta}");
         Row(table, "vocabulary", $"{config.VocabSize} tokens{(config.TieWordEmbeddings ? ", tied embeddings" : "")}");
         Row(table, "runs as", $"{ElementTypeName.Of(info.DType)}{(info.UsesTf32 ? ", products as TF32," : "")} on {info.Device} ({info.DeviceDescription})");
+        Row(table, "batch-invariant", info.IsBatchInvariant ? "yes" : "no");
         console.Write(table);
         console.WriteLine();
     }

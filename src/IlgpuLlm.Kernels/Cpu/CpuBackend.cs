@@ -14,6 +14,7 @@ public sealed unsafe partial class CpuBackend : Backend
     private readonly CpuThreadPool _pool;
     private readonly CpuKernels _kernels;
     private readonly NativeBlock _linearScratch;
+    private long _numAllocations;
     private readonly LinearJob _linear;
     private readonly CopyJob _copy = new();
     private readonly EmbeddingJob _embedding = new();
@@ -59,15 +60,28 @@ public sealed unsafe partial class CpuBackend : Backend
     public override bool IsHostMemory => true;
 
     /// <inheritdoc/>
+    public override bool IsBatchInvariant => true;
+
+    /// <inheritdoc/>
+    public override long NumAllocations => Interlocked.Read(ref _numAllocations);
+
+    /// <inheritdoc/>
     public override DeviceMemory QueryMemory() => CpuMemory.Query();
 
     /// <summary>Allocates a <see cref="CpuBuffer"/>. Pages count as used once they are touched.</summary>
     /// <exception cref="DeviceOutOfMemoryException">The machine has not that much.</exception>
-    public override DeviceBuffer Allocate(ElementType type, long length) => new CpuBuffer(type, length);
+    public override DeviceBuffer Allocate(ElementType type, long length)
+    {
+        Interlocked.Increment(ref _numAllocations);
+        return new CpuBuffer(type, length);
+    }
 
     /// <inheritdoc/>
     public override LinearWeight CreateLinear(int outFeatures, int inFeatures, ElementType storage, bool hasBias)
-        => new CpuLinearWeight(_pool, _kernels.PanelWidth, outFeatures, inFeatures, storage, hasBias);
+    {
+        Interlocked.Increment(ref _numAllocations);
+        return new CpuLinearWeight(_pool, _kernels.PanelWidth, outFeatures, inFeatures, storage, hasBias);
+    }
 
     /// <inheritdoc/>
     public override long LinearByteLength(int outFeatures, int inFeatures, ElementType storage, bool hasBias)

@@ -29,22 +29,23 @@ public sealed partial class GpuBackend : Backend
     private readonly FillRandomKernel _fillRandom;
     private readonly HashSet<(int OutFeatures, int InFeatures, bool IsGateUp)> _halfShapes = []; // of the weights that there are
 
-    private GpuBackend(GpuDevice device, bool allowTf32)
+    private GpuBackend(GpuDevice device, bool allowTf32, bool batchInvariant)
     {
         _device = device;
+        IsBatchInvariant = batchInvariant;
         _gatherRows = new(device);
         _rmsNorm = new(device);
         _gemv = new(device);
-        _linear = new(device);
-        _simtLinear = device is CudaGpuDevice { HasTensorCores: true } floats ? new(floats) : null; // tensor cores or not: cp.async came with sm_80
+        _linear = new(device, batchInvariant);
+        _simtLinear = device is CudaGpuDevice { HasTensorCores: true } floats ? new(floats, batchInvariant) : null; // tensor cores or not: cp.async came with sm_80
         _mmaLinear = device is CudaGpuDevice { HasTensorCores: true } cuda ? new(cuda) : null;
-        _hopperLinear = device is CudaGpuDevice { IsHopper: true } hopper ? new(hopper) : null;
-        _hopperTf32 = allowTf32 && device is CudaGpuDevice { IsHopper: true } hopperTf32 ? new(hopperTf32, isTf32: true) : null;
+        _hopperLinear = device is CudaGpuDevice { IsHopper: true } hopper ? new(hopper, isTf32: false, batchInvariant) : null;
+        _hopperTf32 = allowTf32 && device is CudaGpuDevice { IsHopper: true } hopperTf32 ? new(hopperTf32, isTf32: true, batchInvariant) : null;
         _mmaTf32 = allowTf32 && device is CudaGpuDevice { HasTensorCores: true, IsHopper: false } mmaTf32 ? new(mmaTf32, isTf32: true) : null;
         _rotary = new(device);
         _attention = new(device);
-        _halfAttention = device is CudaGpuDevice { HasTensorCores: true } halves ? new(halves, _rotary) : null;
-        _floatDecode = device is CudaGpuDevice ? new(device) : null;
+        _halfAttention = device is CudaGpuDevice { HasTensorCores: true } halves ? new(halves, _rotary, batchInvariant) : null;
+        _floatDecode = device is CudaGpuDevice && !batchInvariant ? new(device) : null;
         _siluMul = new(device);
         _sample = new(device);
         _fillRandom = new(device);
@@ -62,21 +63,30 @@ public sealed partial class GpuBackend : Backend
     /// <inheritdoc/>
     public override bool MultipliesTf32 => _hopperTf32 is not null || _mmaTf32 is not null;
 
+    /// <inheritdoc/>
+    public override bool IsBatchInvariant { get; }
+
+    /// <inheritdoc/>
+    public override long NumAllocations => _device.NumAllocations;
+
     /// <summary>The CUDA devices of this machine; none where there is no driver. Never throws.</summary>
     public static IReadOnlyList<CudaDeviceInfo> CudaDevices() =>
         [.. CudaGpuDevice.List().Select(d => new CudaDeviceInfo(d.DeviceId, d.Name, d.MemorySize))];
 
     /// <summary>Opens a CUDA device and compiles the kernels for it.</summary>
     /// <param name="index">Which one.</param>
-    /// <param name="allowTf32">Whether products of several rows of F32 may be made of TF32 values, on tensor cores.</param>
+    /// <param name="allowTf32">Whether products of F32 may be made of TF32 values, on tensor cores.</param>
+    /// <param name="batchInvariant">Whether operations have one order of additions whatever the batch (<see cref="Backend.IsBatchInvariant"/>): slower.</param>
     /// <exception cref="ArgumentOutOfRangeException">There is no such device.</exception>
-    public static GpuBackend CreateCuda(int index, bool allowTf32 = false) => Create(CudaGpuDevice.Create(index), allowTf32);
+    public static GpuBackend CreateCuda(int index, bool allowTf32 = false, bool batchInvariant = false) =>
+        Create(CudaGpuDevice.Create(index), allowTf32, batchInvariant);
 
     /// <summary>Opens ILGPU's CPU accelerator. It tests kernels and is far too slow to run models: that is what the CPU backend is for.</summary>
-    public static GpuBackend CreateIlgpuCpu() => CreateIlgpuCpu(lanes: 1);
+    /// <param name="batchInvariant">As for <see cref="CreateCuda"/>.</param>
+    public static GpuBackend CreateIlgpuCpu(bool batchInvariant = false) => CreateIlgpuCpu(lanes: 1, batchInvariant);
 
     /// <summary>The CPU accelerator with groups of a few lanes, to test what lanes do together: a barrier costs up to a millisecond there.</summary>
-    internal static GpuBackend CreateIlgpuCpu(int lanes) => Create(IlgpuCpuDevice.Create(lanes));
+    internal static GpuBackend CreateIlgpuCpu(int lanes, bool batchInvariant = false) => Create(IlgpuCpuDevice.Create(lanes), allowTf32: false, batchInvariant);
 
     /// <inheritdoc/>
     public override DeviceMemory QueryMemory() => _device.QueryMemory();
@@ -105,7 +115,7 @@ public sealed partial class GpuBackend : Backend
 
     /// <inheritdoc/>
     public override long WorkspaceByteLength(WorkspaceShape shape) =>
-        base.WorkspaceByteLength(shape) + (ActivationType(shape.Model) == ElementType.F16 ? HalfAttentionKernels.WorkspaceBytes(shape) : 0)
+        base.WorkspaceByteLength(shape) + (ActivationType(shape.Model) == ElementType.F16 ? _halfAttention!.WorkspaceBytes(shape) : 0)
         + (DecodesFloats(shape.Model) ? FloatDecodeKernel.WorkspaceBytes(shape.MaxSeqs, shape.Model.Attention) : 0);
 
     /// <inheritdoc/>
@@ -203,7 +213,7 @@ public sealed partial class GpuBackend : Backend
         CheckLinear(matrix, x, numRows);
         ShapeChecks.Activations(y, numRows, matrix.OutFeatures / 2, nameof(output));
         bool isFusedFloats = _simtLinear is not null && matrix.UpOffset == GpuLinearWeight.GateUpBlock && SimtLinearKernel.Supports(matrix, x);
-        if (GemvKernel.Supports(matrix, x, numRows) || x.Type == ElementType.F16 || isFusedFloats)
+        if (UsesGemv(matrix, x, numRows) || x.Type == ElementType.F16 || isFusedFloats)
             Launch(matrix, x, y, numRows, LinearEpilogue.GateUp);
         else
             base.LinearSiluMul(weight, input, output, numRows);
@@ -255,11 +265,11 @@ public sealed partial class GpuBackend : Backend
         _device.Dispose();
     }
 
-    private static GpuBackend Create(GpuDevice device, bool allowTf32 = false)
+    private static GpuBackend Create(GpuDevice device, bool allowTf32, bool batchInvariant)
     {
         try
         {
-            return new GpuBackend(device, allowTf32);
+            return new GpuBackend(device, allowTf32, batchInvariant);
         }
         catch
         {
@@ -298,7 +308,7 @@ public sealed partial class GpuBackend : Backend
     {
         if (numRows == 0)
             return;
-        if (GemvKernel.Supports(weight, input, numRows))
+        if (UsesGemv(weight, input, numRows))
             _gemv.Launch(weight, input, output, epilogue);
         else if (_hopperTf32 is not null && input.Type == ElementType.F32 && input.Address % 16 == 0 && _hopperTf32.Supports(weight, epilogue))
             _hopperTf32.Launch(weight, input, output, numRows, epilogue);
@@ -315,6 +325,9 @@ public sealed partial class GpuBackend : Backend
         else
             throw new ArgumentException($"no kernel multiplies {input.Type} rows of {weight.InFeatures} by {weight.Storage} weights into {output.Type}", nameof(input));
     }
+
+    /// <summary>Whether one row has a kernel of its own, which adds in another order than those of several.</summary>
+    private bool UsesGemv(GpuLinearWeight weight, GpuBuffer input, int numRows) => !IsBatchInvariant && GemvKernel.Supports(weight, input, numRows);
 
     private GpuLinearWeight Own(LinearWeight weight) =>
         weight is GpuLinearWeight own && own.Matrix.Device == _device

@@ -11,6 +11,7 @@ internal abstract class GpuDevice : IDisposable
     private readonly AcceleratorStream _stream;
     private readonly ConcurrentDictionary<GpuKernel, Task<Kernel>> _kernels = []; // ILGPU's own cache holds them weakly
     private readonly ConcurrentBag<StagingBuffer> _staging = [];
+    private long _numAllocations;
 
     protected GpuDevice(Context context, Accelerator accelerator)
     {
@@ -35,6 +36,9 @@ internal abstract class GpuDevice : IDisposable
         }
     }
 
+    /// <summary>The calls of <see cref="AllocateBytes"/> so far.</summary>
+    public long NumAllocations => Interlocked.Read(ref _numAllocations);
+
     protected Accelerator Accelerator { get; }
 
     /// <summary>The device's memory.</summary>
@@ -57,6 +61,7 @@ internal abstract class GpuDevice : IDisposable
     public MemoryBuffer1D<byte, Stride1D.Dense> AllocateBytes(long length)
     {
         Accelerator.Bind();
+        Interlocked.Increment(ref _numAllocations);
         long free = QueryMemory().FreeBytes;
         if (length > free)
             throw new DeviceOutOfMemoryException(Name, length, free);

@@ -4,7 +4,10 @@ namespace IlgpuLlm.Kernels.Gpu;
 /// Attention of halves. Decode steps: a group a key-value head of a sequence, or, of many sequences with few query heads on a key-value head, a warp a head.
 /// Other batches: one kernel, which depends on the device.
 /// </summary>
-internal sealed class HalfAttentionKernels(CudaGpuDevice device, RotaryKernel rotary) : IDisposable
+/// <param name="device">The device.</param>
+/// <param name="rotary">Rotates what is not rotated by the attention itself.</param>
+/// <param name="isBatchInvariant">Whether decode steps take the kernel of other batches, whose order of additions is another.</param>
+internal sealed class HalfAttentionKernels(CudaGpuDevice device, RotaryKernel rotary, bool isBatchInvariant = false) : IDisposable
 {
     private const int MinHeadsByWarp = 512; // measured: with fewer warps a head takes too long
 
@@ -14,8 +17,10 @@ internal sealed class HalfAttentionKernels(CudaGpuDevice device, RotaryKernel ro
     private readonly WarpAttentionKernel _byWarp = new(device);
 
     /// <summary>The bytes that they need beside their arguments.</summary>
-    public static long WorkspaceBytes(WorkspaceShape shape)
+    public long WorkspaceBytes(WorkspaceShape shape)
     {
+        if (isBatchInvariant)
+            return 0;
         var attention = shape.Model.Attention;
         int most = MaxSeqsByGroup(shape);
         return DecodeAttentionKernel.WorkspaceBytes(most, attention) + (most < shape.MaxSeqs ? WarpAttentionKernel.WorkspaceBytes(shape.MaxSeqs, attention) : 0);
@@ -29,10 +34,13 @@ internal sealed class HalfAttentionKernels(CudaGpuDevice device, RotaryKernel ro
     /// <summary>Allocates the workspace and loads what this shape needs.</summary>
     public void Reserve(WorkspaceShape shape)
     {
-        int most = MaxSeqsByGroup(shape);
-        _byGroup.Reserve(most, shape.Model.Attention);
-        if (most < shape.MaxSeqs)
-            _byWarp.Reserve(shape.MaxSeqs, shape.Model.Attention);
+        if (!isBatchInvariant)
+        {
+            int most = MaxSeqsByGroup(shape);
+            _byGroup.Reserve(most, shape.Model.Attention);
+            if (most < shape.MaxSeqs)
+                _byWarp.Reserve(shape.MaxSeqs, shape.Model.Attention);
+        }
         if (_hopperFlash?.Supports(shape.Model.Attention) == true)
             _hopperFlash.Prepare(shape.Model.Attention);
         else
@@ -42,7 +50,7 @@ internal sealed class HalfAttentionKernels(CudaGpuDevice device, RotaryKernel ro
     /// <summary>As <see cref="Backend.Attention"/>.</summary>
     public void Launch(AttentionShape shape, GpuBuffer qkv, RotaryTable table, KvCacheLayer cache, BatchMetadata batch, GpuBuffer output)
     {
-        if (batch.NumTokens == batch.NumSeqs)
+        if (batch.NumTokens == batch.NumSeqs && !isBatchInvariant)
         {
             DecodeKernel(shape, batch.NumSeqs).Launch(shape, qkv, table, cache, batch, output);
         }

@@ -6,7 +6,8 @@ namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>
 /// Products of F16 weights, or of F32 weights rounded to TF32, on Hopper's tensor cores (sm_90a). Up to <see cref="MaxNarrowRows"/> rows weights stream through ("narrow"), above that
-/// activations and weights are tiled ("wide"). A row's result is the same bits for every number of rows within either.
+/// activations and weights are tiled ("wide"). A row's result is the same bits for every number of rows within either, and for every number of rows where
+/// larger batches are made so many rows at a time.
 /// </summary>
 internal sealed class HopperLinearKernel : IDisposable
 {
@@ -23,14 +24,17 @@ internal sealed class HopperLinearKernel : IDisposable
     private readonly CudaGpuDevice _device;
     private readonly HopperVariants _table;
     private readonly ElementType _type;
+    private readonly bool _isBatchInvariant;
     private readonly TensorMaps _maps;
     private readonly Launcher?[] _launchers; // compiled when first used: most models use a dozen
 
     /// <param name="device">The device.</param>
     /// <param name="isTf32">Whether weights and activations are F32, rounded towards zero to TF32; otherwise they are F16.</param>
-    public HopperLinearKernel(CudaGpuDevice device, bool isTf32 = false)
+    /// <param name="isBatchInvariant">Whether weights stream through for every number of rows, <see cref="MaxNarrowRows"/> of them at a time.</param>
+    public HopperLinearKernel(CudaGpuDevice device, bool isTf32 = false, bool isBatchInvariant = false)
     {
         _device = device;
+        _isBatchInvariant = isBatchInvariant;
         _table = isTf32 ? Tf32Table : HalfTable;
         _type = isTf32 ? ElementType.F32 : ElementType.F16;
         _maps = new(device);
@@ -92,17 +96,21 @@ internal sealed class HopperLinearKernel : IDisposable
         bool isHalves = epilogue is LinearEpilogue.Halves or LinearEpilogue.GateUp;
         int width = epilogue == LinearEpilogue.GateUp ? weight.OutFeatures / 2 : weight.OutFeatures;
         ShapeChecks.Buffer(output, isHalves ? ElementType.F16 : ElementType.F32, numRows, width, nameof(output));
-        if (numRows == 0)
-            return;
         int inputRows = (int)Math.Min(input.Length / weight.InFeatures, int.MaxValue);
-        var target = new HopperOutput
+        int rowsAtATime = _isBatchInvariant ? MaxNarrowRows : numRows;
+        for (int first = 0; first < numRows; first += rowsAtATime)
         {
-            Values = output.Address,
-            Bias = weight.Bias?.Address ?? 0,
-            NumRows = numRows,
-            NumColumns = weight.OutFeatures,
-        };
-        Launch(Choose(weight.OutFeatures, weight.InFeatures, numRows, epilogue), weight, input.Address, inputRows, target, output.Type, width);
+            int rows = Math.Min(rowsAtATime, numRows - first);
+            var target = new HopperOutput
+            {
+                Values = output.Address + (long)first * width * output.Type.SizeInBytes(),
+                Bias = weight.Bias?.Address ?? 0,
+                NumRows = rows,
+                NumColumns = weight.OutFeatures,
+            };
+            nint from = input.Address + (nint)((long)first * weight.InFeatures * _type.SizeInBytes());
+            Launch(Choose(weight.OutFeatures, weight.InFeatures, rows, epilogue), weight, from, inputRows - first, target, output.Type, width);
+        }
     }
 
     /// <summary>Loads the kernels for all batches of up to <paramref name="maxRows"/> rows, so that the first of each size need not.</summary>
@@ -112,7 +120,8 @@ internal sealed class HopperLinearKernel : IDisposable
     /// <param name="maxRows">Rows.</param>
     public void Prepare(int outFeatures, int inFeatures, LinearEpilogue[] epilogues, int maxRows)
     {
-        for (int rows = 2; rows <= maxRows; rows += rows < MaxNarrowRows ? rows : WideTokens)
+        int mostAtATime = _isBatchInvariant ? Math.Min(maxRows, MaxNarrowRows) : maxRows;
+        for (int rows = 2; rows <= mostAtATime; rows += rows < MaxNarrowRows ? rows : WideTokens)
         {
             foreach (var epilogue in epilogues)
                 Load(Choose(outFeatures, inFeatures, rows, epilogue));

@@ -4,13 +4,15 @@ using ILGPU.Runtime;
 namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>Launches <see cref="LinearBody{TFormat, TStorage, TRaw, TChunk, TTile}"/> in the variant that fits the weight and the batch.</summary>
-internal sealed class LinearKernel(GpuDevice device)
+/// <param name="device">The device.</param>
+/// <param name="isBatchInvariant">Whether batches of every size get the largest tile: the same instructions for each row.</param>
+internal sealed class LinearKernel(GpuDevice device, bool isBatchInvariant = false)
 {
     private const int WarpSize = 32;
     private const int GroupSize = 256;
 
-    private readonly Formats<float> _float = new(device, F32Variants);
-    private readonly Formats<ushort> _half = new(device, F16Variants);
+    private readonly Formats<float> _float = new(device, F32Variants, isBatchInvariant);
+    private readonly Formats<ushort> _half = new(device, F16Variants, isBatchInvariant);
 
     private delegate void Launcher<TStorage>(
         AcceleratorStream stream, KernelConfig config, ArrayView<TStorage> weight, ArrayView<float> bias, int hasBias, int accumulate, ArrayView<float> x,
@@ -55,7 +57,7 @@ internal sealed class LinearKernel(GpuDevice device)
     ];
 
     /// <summary>The variants of one storage type: aligned ones of 4 and 8 tokens (one is <see cref="GemvKernel"/>'s), then others of 1, 4 and 8.</summary>
-    private sealed class Formats<TStorage>(GpuDevice device, GpuKernel[] variants)
+    private sealed class Formats<TStorage>(GpuDevice device, GpuKernel[] variants, bool isBatchInvariant)
         where TStorage : unmanaged
     {
         private readonly Launcher<TStorage>[] _aligned = [.. variants[..2].Select(device.Load<Launcher<TStorage>>)];
@@ -66,7 +68,7 @@ internal sealed class LinearKernel(GpuDevice device)
             var matrix = weight.Matrix.View<TStorage>();
             var x = input.View<float>();
             bool isAligned = Chunks.IsAligned(matrix, weight.InFeatures) && Chunks.IsAligned(x, weight.InFeatures);
-            (int tile, int tokens) = numRows switch { 1 when !isAligned => (0, 1), <= 4 => (1, 4), _ => (2, 8) };
+            (int tile, int tokens) = isBatchInvariant ? (2, 8) : numRows switch { 1 when !isAligned => (0, 1), <= 4 => (1, 4), _ => (2, 8) };
             int lanes = device.GroupSize(WarpSize);
             int features = device.GroupSize(GroupSize) / lanes;
             long groups = (long)((numRows + tokens - 1) / tokens) * ((weight.OutFeatures + features - 1) / features);

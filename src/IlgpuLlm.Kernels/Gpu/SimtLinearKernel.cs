@@ -11,7 +11,9 @@ namespace IlgpuLlm.Kernels.Gpu;
 /// result is the same for 2 to <see cref="MaxSharedOutRows"/> rows, and for every number above; the two orders of additions differ, and both differ from that
 /// of one row (<see cref="GemvKernel"/>).
 /// </summary>
-internal sealed class SimtLinearKernel(GpuDevice device)
+/// <param name="device">The device.</param>
+/// <param name="isBatchInvariant">Whether k is shared out whatever the number of rows, so that there is but one order.</param>
+internal sealed class SimtLinearKernel(GpuDevice device, bool isBatchInvariant = false)
 {
     /// <summary>Up to so many rows k is shared out among a group's warps: large tiles would be too few for all multiprocessors.</summary>
     public const int MaxSharedOutRows = 256;
@@ -51,7 +53,7 @@ internal sealed class SimtLinearKernel(GpuDevice device)
             NumRows = numRows,
             NumColumns = weight.OutFeatures,
         };
-        int index = numRows switch { <= 8 => 0, <= 16 => 1, <= 32 => 2, <= MaxSharedOutRows => 3, _ => 4 };
+        int index = numRows switch { <= 8 => 0, <= 16 => 1, <= 32 => 2, <= MaxSharedOutRows => 3, _ => isBatchInvariant ? 3 : 4 };
         var tile = Tiles[index];
         // Groups of the same columns are neighbours: they find each other's weights in the L2 cache.
         var groups = new Index3D((numRows + tile.Rows - 1) / tile.Rows, (weight.OutFeatures + tile.Columns - 1) / tile.Columns, 1);

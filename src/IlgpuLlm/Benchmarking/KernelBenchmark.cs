@@ -45,7 +45,7 @@ public sealed partial class KernelBenchmark
         what.Validate();
         var files = ModelFiles.Read(options);
         double copy = CopyBandwidth.Measure(options);
-        using var backend = BackendFactory.Create(options.Device, options.NumThreads, options.AllowTf32);
+        using var backend = BackendFactory.Create(options.Device, options.NumThreads, options.AllowTf32, options.BatchInvariant);
         var benchmark = new KernelBenchmark(backend, what, LlamaModel.ShapeOf(files.Config, files.Description, files.DType), copy);
         benchmark.Run(files.Config.VocabSize, options.BlockSize);
         return benchmark._results;

@@ -17,7 +17,7 @@ internal static partial class EngineBuilder
     public static EngineInfo Inspect(EngineOptions options)
     {
         var model = ModelFiles.Read(options);
-        using var backend = BackendFactory.Create(options.Device, options.NumThreads, options.AllowTf32);
+        using var backend = BackendFactory.Create(options.Device, options.NumThreads, options.AllowTf32, options.BatchInvariant);
         return Describe(model, backend, MemoryPlanner.Plan(backend, model.Config, model.Description, model.DType, options));
     }
 
@@ -48,7 +48,7 @@ internal static partial class EngineBuilder
     /// <summary>Reads the model's files, tokenizer included, while the device is being opened: half a second each.</summary>
     private static (ModelFiles Model, Backend Backend) Open(EngineOptions options)
     {
-        var opening = Task.Run(() => BackendFactory.Create(options.Device, options.NumThreads, options.AllowTf32));
+        var opening = Task.Run(() => BackendFactory.Create(options.Device, options.NumThreads, options.AllowTf32, options.BatchInvariant));
         ModelFiles model;
         try
         {
@@ -110,6 +110,7 @@ internal static partial class EngineBuilder
             NumParameters = LlamaModel.CountParameters(model.Config, model.Description),
             DType = model.DType,
             UsesTf32 = model.DType == ElementType.F32 && backend.MultipliesTf32,
+            IsBatchInvariant = backend.IsBatchInvariant,
             Device = backend.Device,
             DeviceDescription = backend.Description,
             Memory = plan,

@@ -14,6 +14,8 @@ internal sealed class EngineCore(Scheduler scheduler, IModelRunner modelRunner) 
 
     public Scheduler Scheduler { get; } = scheduler;
 
+    public IModelRunner ModelRunner { get; } = modelRunner;
+
     /// <summary>Steps that computed something.</summary>
     public long NumSteps { get; private set; }
 
@@ -25,15 +27,15 @@ internal sealed class EngineCore(Scheduler scheduler, IModelRunner modelRunner) 
     {
         _outputs.Clear();
         var scheduled = Scheduler.Schedule();
-        bool isLaunched = scheduled.Count > 0, runsBeside = isLaunched && modelRunner.Launch(scheduled);
+        bool isLaunched = scheduled.Count > 0, runsBeside = isLaunched && ModelRunner.Launch(scheduled);
         NumSteps += isLaunched ? 1 : 0;
         if (_underWay is not null)
-            Scheduler.Update(_underWay, modelRunner.Collect(), _outputs);
+            Scheduler.Update(_underWay, ModelRunner.Collect(), _outputs);
         _underWay = runsBeside ? scheduled : null;
         if (isLaunched && !runsBeside)
-            Scheduler.Update(scheduled, modelRunner.Collect(), _outputs);
+            Scheduler.Update(scheduled, ModelRunner.Collect(), _outputs);
         return _outputs;
     }
 
-    public void Dispose() => modelRunner.Dispose();
+    public void Dispose() => ModelRunner.Dispose();
 }

@@ -25,6 +25,9 @@ public sealed record EngineInfo
     /// <summary>Whether products of several rows of floats are made of TF32 values.</summary>
     public bool UsesTf32 { get; init; }
 
+    /// <summary>Whether a request's output is the same bits whatever else is in its batches.</summary>
+    public bool IsBatchInvariant { get; init; }
+
     /// <summary>How the user writes the device: <c>cpu</c>, <c>cuda:0</c>.</summary>
     public required string Device { get; init; }
 

@@ -59,6 +59,9 @@ internal sealed class ModelRunner : IModelRunner
         _logitsRows = new int[maxLogits];
     }
 
+    /// <summary>The device.</summary>
+    public Backend Backend => _backend;
+
     public bool Launch(SchedulerOutput scheduled)
     {
         var flight = _flights[_numLaunched++ % _flights.Length];

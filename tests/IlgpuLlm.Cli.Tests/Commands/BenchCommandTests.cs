@@ -21,7 +21,8 @@ public sealed class BenchCommandTests
     [TestMethod]
     public async Task Throughput_DemoModelAsJson_RatesAgree()
     {
-        var result = await CommandLine.RunAsync("bench", "throughput", "--device", "cpu", "--num-prompts", "3", "--input-len", "6", "--output-len", "2", "--json");
+        var result = await CommandLine.RunAsync("bench", "throughput", "--device", "cpu", "--num-prompts", "3", "--input-len", "6", "--output-len", "2",
+            "--batch-invariant", "--json");
         var json = JsonDocument.Parse(result.Text).RootElement;
         double seconds = json.GetProperty("elapsed_seconds").GetDouble();
         Assert.AreEqual(3 / seconds, json.GetProperty("requests_per_second").GetDouble(), 1e-6 / seconds);

@@ -9,7 +9,7 @@ public sealed class InfoCommandTests
     public async Task Info_DemoModel_ShowsDevicesModelAndPlan()
     {
         string text = (await CommandLine.RunAsync("info", "--device", "cpu", "--threads", "2", "--kv-cache-memory", "64MiB")).Text;
-        foreach (string part in (string[])["2 threads", "-bit SIMD", "LlamaForCausalLM", "8,392,960", "float16 on cpu", "weights", "16.0 MiB", "64.0 MiB",
+        foreach (string part in (string[])["2 threads", "-bit SIMD", "LlamaForCausalLM", "8,392,960", "float16 on cpu", "batch-invariant", "weights", "16.0 MiB", "64.0 MiB",
             "1024 blocks of 16 tokens", "longest sequence: 1024 tokens", "holds 16 of them"])
             StringAssert.Contains(text, part);
         Assert.IsFalse(text.Contains('\u001b'), "no escape sequences in files");

@@ -121,7 +121,7 @@ public sealed class FlashAttentionTests
     internal static float[] Rows(AttentionShape shape, int seed, int length) =>
         TestTensors.RoundTo(ElementType.F16, TestTensors.Random(seed, length * shape.QkvWidth, 2));
 
-    private static float[] Run(GpuBackend backend, FlashLaunch launch, AttentionShape shape, int blockSize, HalfAttentionChunk[] chunks)
+    internal static float[] Run(GpuBackend backend, FlashLaunch launch, AttentionShape shape, int blockSize, HalfAttentionChunk[] chunks)
     {
         using var batch = new HalfAttentionBatch(backend, shape, blockSize, chunks, newKeysInCache: true);
         return batch.Flash(launch);

@@ -14,8 +14,8 @@ internal static class TestDevice
     public static bool IsCuda => CudaIndex.Value is not null;
 
     /// <summary>Opens the chosen device.</summary>
-    public static GpuBackend Create(bool allowTf32 = false) =>
-        CudaIndex.Value is { } index ? GpuBackend.CreateCuda(index, allowTf32) : GpuBackend.CreateIlgpuCpu();
+    public static GpuBackend Create(bool allowTf32 = false, bool batchInvariant = false) =>
+        CudaIndex.Value is { } index ? GpuBackend.CreateCuda(index, allowTf32, batchInvariant) : GpuBackend.CreateIlgpuCpu(batchInvariant);
 
     /// <summary>Opens the chosen device without a backend; null where it is not a CUDA device.</summary>
     public static CudaGpuDevice? CreateCudaDevice() => CudaIndex.Value is { } index ? CudaGpuDevice.Create(index) : null;
