@@ -51,6 +51,9 @@ internal sealed partial class Ptxas(string program)
         }
     }
 
+    /// <summary>Its release, such as <c>ptxas 12.4.131</c>.</summary>
+    public string Version() => "ptxas " + (ReleaseNumber().Match(Run(program, "--version").Output) is { Success: true } match ? match.Groups[1].Value : "of an unknown release");
+
     private static (int ExitCode, string Output) Run(string file, params string[] arguments)
     {
         using var process = Process.Start(new ProcessStartInfo(file, arguments) { RedirectStandardError = true, RedirectStandardOutput = true })!;
@@ -61,6 +64,9 @@ internal sealed partial class Ptxas(string program)
     }
 
     private static int Number(Regex pattern, string text) => pattern.Match(text) is { Success: true } match ? int.Parse(match.Groups[1].Value) : 0;
+
+    [GeneratedRegex(@"release [\d.]+, V([\d.]+)")]
+    private static partial Regex ReleaseNumber();
 
     [GeneratedRegex(@"Used (\d+) registers")]
     private static partial Regex Registers();

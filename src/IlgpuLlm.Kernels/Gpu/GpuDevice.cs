@@ -80,11 +80,14 @@ internal abstract class GpuDevice : IDisposable
     /// the kernel.
     /// </summary>
     public TLauncher Load<TLauncher>(GpuKernel kernel)
-        where TLauncher : Delegate
+        where TLauncher : Delegate => DeferredLauncher<TLauncher>.Create(BeginLoading(kernel));
+
+    /// <summary>Begins to compile and load a kernel whose launcher is made later. Several are so made side by side.</summary>
+    public Task<Kernel> BeginLoading(GpuKernel kernel)
     {
         if (!kernel.IsTrial && !KernelCatalog.All.Contains(kernel))
             throw new ArgumentException($"kernel {kernel.Name} is not in the catalog", nameof(kernel));
-        return DeferredLauncher<TLauncher>.Create(_kernels.GetOrAdd(kernel, LoadKernelAsync));
+        return _kernels.GetOrAdd(kernel, LoadKernelAsync);
     }
 
     /// <summary>Waits until every kernel is loaded that was asked for.</summary>

@@ -13,7 +13,8 @@ public sealed class GpuLinearWeightTests
     {
         // Rows of 64 KiB or more: a half of the staging buffer holds some blocks, not all of them.
         const int Block = 8, Intermediate = 5 * Block, Width = 1 << 15;
-        using var device = TestDevice.Open();
+        using var lease = TestDevice.Rent();
+        GpuDevice device = lease.Device;
         using var weight = new GpuLinearWeight(device, new FillRandomKernel(device), 2 * Intermediate, Width, storage, hasBias: true, Block);
         Half[] rows = new Half[2 * Intermediate * Width];
         for (int i = 0; i < rows.Length; i++)
@@ -44,7 +45,8 @@ public sealed class GpuLinearWeightTests
     public void LoadRows_SeveralThreads_FillTheirRows()
     {
         const int Rows = 512, Width = 8192, Chunk = 16;
-        using var device = TestDevice.Open();
+        using var lease = TestDevice.Rent();
+        GpuDevice device = lease.Device;
         using var weight = new GpuLinearWeight(device, new FillRandomKernel(device), Rows, Width, ElementType.F32, hasBias: false);
         Parallel.For(0, Rows / Chunk, chunk =>
         {

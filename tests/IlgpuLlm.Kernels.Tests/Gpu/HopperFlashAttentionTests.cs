@@ -2,7 +2,7 @@ using IlgpuLlm.Kernels.Gpu;
 
 namespace IlgpuLlm.Kernels.Tests.Gpu;
 
-/// <summary>FlashAttention on wgmma in the scenarios of <see cref="FlashAttentionTests"/>; a Hopper is needed.</summary>
+/// <summary>FlashAttention on wgmma in <see cref="FlashScenarios"/>; a Hopper is needed.</summary>
 [TestClass]
 public sealed class HopperFlashAttentionTests
 {
@@ -20,7 +20,7 @@ public sealed class HopperFlashAttentionTests
     [DataRow(2, 1, 128, 40, 16)]
     [DataRow(2, 1, 128, 200, 32)]
     public void Launch_RaggedBatches_MatchReference(int numHeads, int numKvHeads, int headDim, int window, int blockSize) =>
-        WithKernel((backend, launch) => FlashAttentionTests.CheckRagged(backend, launch, FlashAttentionTests.Shape(numHeads, numKvHeads, headDim, window), blockSize));
+        WithKernel(AttentionBatch.Shape(numHeads, numKvHeads, headDim, window), blockSize, scenarios => scenarios.CheckRagged());
 
     [TestMethod]
     [DataRow(64, 0, 16)]
@@ -29,23 +29,18 @@ public sealed class HopperFlashAttentionTests
     [DataRow(128, 70, 16)]
     [DataRow(128, 200, 32)]
     public void Launch_ChunksAndNeighbours_SameBits(int headDim, int window, int blockSize) =>
-        WithKernel((backend, launch) => FlashAttentionTests.CheckChunks(backend, launch, FlashAttentionTests.Shape(4, 2, headDim, window), blockSize));
+        WithKernel(AttentionBatch.Shape(4, 2, headDim, window), blockSize, scenarios => scenarios.CheckChunks());
 
     [TestMethod]
     [DataRow(64)]
     [DataRow(128)]
     public void Launch_ManySequences_MatchReference(int headDim) =>
-        WithKernel((backend, launch) => FlashAttentionTests.CheckManySequences(backend, launch, FlashAttentionTests.Shape(2, 2, headDim, 0)));
+        WithKernel(AttentionBatch.Shape(2, 2, headDim, 0), 16, scenarios => scenarios.CheckManySequences());
 
-    private static void WithKernel(Action<GpuBackend, FlashLaunch> check)
+    private static void WithKernel(AttentionShape shape, int blockSize, Action<FlashScenarios> check)
     {
-        using GpuBackend backend = FlashAttentionTests.Cuda();
-        if (FlashAttentionTests.Device(backend) is not CudaGpuDevice { IsHopper: true } device)
-        {
-            Assert.Inconclusive("skipped: wgmma needs a Hopper");
-            return;
-        }
-        using var kernel = new HopperFlashAttentionKernel(device);
-        check(backend, kernel.Launch);
+        using var cuda = TestDevice.RentCuda(needsHopper: true);
+        using var kernel = new HopperFlashAttentionKernel((CudaGpuDevice)cuda.Device);
+        check(new FlashScenarios(cuda.Backend, kernel.Launch, shape, blockSize));
     }
 }

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using IlgpuLlm.Kernels.Gpu;
 using IlgpuLlm.Kernels.Tests.Reference;
 
@@ -20,27 +19,22 @@ public sealed class RotaryChunksTests
     [DataRow(256, 2, 1, 2)]
     public void Launch_Chunks_SameBits(int headDim, int numHeads, int numKvHeads, int numTokens)
     {
-        using GpuBackend backend = TestDevice.Create();
-        CheckSameBits(backend, new AttentionShape(numHeads, numKvHeads, headDim, 0, 1), numTokens);
+        using var lease = TestDevice.Rent();
+        CheckSameBits(lease.Backend, new AttentionShape(numHeads, numKvHeads, headDim, 0, 1), numTokens);
     }
 
     [TestMethod]
     public void Launch_ManyTokens_SameBits()
     {
-        if (!TestDevice.IsCuda)
-            Assert.Inconclusive("skipped: too slow without a CUDA device");
-        using GpuBackend backend = TestDevice.Create();
-        CheckSameBits(backend, new AttentionShape(32, 32, 128, 0, 1), 1500);
-        CheckSameBits(backend, new AttentionShape(10, 2, 80, 0, 1), 1100);
+        using var cuda = TestDevice.RentCuda(); // too slow without
+        CheckSameBits(cuda.Backend, new AttentionShape(32, 32, 128, 0, 1), 1500);
+        CheckSameBits(cuda.Backend, new AttentionShape(10, 2, 80, 0, 1), 1100);
     }
 
     private static void CheckSameBits(GpuBackend backend, AttentionShape shape, int numTokens)
     {
         float[] table = TestTensors.Random(1, 16 * shape.HeadDim);
-        var rows = new ushort[numTokens * shape.QkvWidth];
-        float[] values = TestTensors.Random(2, rows.Length, 4);
-        for (int i = 0; i < rows.Length; i++)
-            rows[i] = BitConverter.HalfToUInt16Bits((Half)values[i]);
+        float[] rows = TestTensors.Random(2, numTokens * shape.QkvWidth, 4);
         int numBlocks = numTokens / BlockSize + 2;
         int[] slots = [.. Enumerable.Range(0, numBlocks * BlockSize)];
         new Random(3).Shuffle(slots);
@@ -52,36 +46,20 @@ public sealed class RotaryChunksTests
         backend.Upload([.. Enumerable.Range(0, numTokens).Select(t => t * 7 % 16)], batch.RotaryRows);
         backend.Upload(slots[..numTokens], batch.SlotMapping);
         using DeviceBuffer angles = backend.Upload(table);
-        ushort[][] expected = Run(usesChunks: false), actual = Run(usesChunks: true);
+        float[][] expected = Run(usesChunks: false), actual = Run(usesChunks: true);
         string[] names = ["queries", "keys", "values"];
         for (int i = 0; i < names.Length; i++)
-        {
-            for (int j = 0; j < expected[i].Length; j++)
-            {
-                if (expected[i][j] != actual[i][j])
-                    Assert.Fail($"{names[i]}, element {j} (headDim {shape.HeadDim}): got {actual[i][j]:x4}, expected {expected[i][j]:x4}");
-            }
-        }
+            TestTensors.AssertSameBits(expected[i], actual[i], $"{names[i]} (headDim {shape.HeadDim})");
+        AttentionRun.DisposeBatch(batch);
 
-        ushort[][] Run(bool usesChunks)
+        float[][] Run(bool usesChunks)
         {
-            using var qkv = (GpuBuffer)backend.Allocate(ElementType.F16, rows.Length);
-            using var keys = (GpuBuffer)backend.Allocate(ElementType.F16, (long)numBlocks * BlockSize * shape.KvWidth);
-            using var cachedValues = (GpuBuffer)backend.Allocate(ElementType.F16, keys.Length);
-            GpuDevice device = qkv.Device;
-            device.CopyToDevice(MemoryMarshal.AsBytes<ushort>(rows), qkv.Address);
-            foreach (GpuBuffer cache in new[] { keys, cachedValues })
-                device.CopyToDevice(new byte[cache.Length * 2], cache.Address);
-            var kernel = new RotaryKernel(device) { UsesChunks = usesChunks };
-            kernel.Launch(shape, qkv, new RotaryTable(angles, 16, shape.HeadDim), new KvCacheLayer(keys, cachedValues, numBlocks, BlockSize), batch);
-            return [Download(qkv), Download(keys), Download(cachedValues)];
+            int cacheLength = numBlocks * BlockSize * shape.KvWidth;
+            using DeviceBuffer qkv = backend.Upload(ElementType.F16, rows);
+            using DeviceBuffer keys = backend.Upload(ElementType.F16, new float[cacheLength]), cachedValues = backend.Upload(ElementType.F16, new float[cacheLength]);
+            var kernel = new RotaryKernel(((GpuBuffer)qkv).Device) { UsesChunks = usesChunks };
+            kernel.Launch(shape, (GpuBuffer)qkv, new RotaryTable(angles, 16, shape.HeadDim), new KvCacheLayer(keys, cachedValues, numBlocks, BlockSize), batch);
+            return [backend.Download(qkv), backend.Download(keys), backend.Download(cachedValues)];
         }
-    }
-
-    private static ushort[] Download(GpuBuffer buffer)
-    {
-        var bits = new ushort[buffer.Length];
-        buffer.Device.CopyToHost(buffer.Address, MemoryMarshal.AsBytes(bits.AsSpan()));
-        return bits;
     }
 }

@@ -87,6 +87,13 @@ internal sealed class AttentionRun
         MaxBlocksPerSeq = maxBlocks,
     };
 
+    /// <summary>Disposes metadata.</summary>
+    public static void DisposeBatch(BatchMetadata b)
+    {
+        foreach (DeviceBuffer buffer in new[] { b.TokenIds, b.Positions, b.RotaryRows, b.SlotMapping, b.TokenSequences, b.QueryStartLoc, b.SeqLens, b.BlockTables, b.LogitsIndices })
+            buffer.Dispose();
+    }
+
     private int FillBatch(Backend backend, BatchMetadata batch, List<(int Sequence, int Count)> chunks, int[] done, int[] order, int maxBlocks)
     {
         List<int> positions = [], slots = [], sequences = [], starts = [0], lens = [], tables = [];
@@ -117,11 +124,5 @@ internal sealed class AttentionRun
         batch.MaxQueryLen = chunks.Max(c => c.Count);
         batch.MaxSeqLen = lens.Max();
         return positions.Count;
-    }
-
-    private static void DisposeBatch(BatchMetadata b)
-    {
-        foreach (DeviceBuffer buffer in new[] { b.TokenIds, b.Positions, b.RotaryRows, b.SlotMapping, b.TokenSequences, b.QueryStartLoc, b.SeqLens, b.BlockTables, b.LogitsIndices })
-            buffer.Dispose();
     }
 }

@@ -1,21 +1,42 @@
+using System.Numerics;
+using System.Numerics.Tensors;
+
 namespace IlgpuLlm.Kernels.Tests.Reference;
 
-/// <summary>Every operation of <see cref="Backend"/>, written down plainly: one loop after the other, in double precision, on arrays.</summary>
+/// <summary>
+/// Every operation of <see cref="Backend"/>, written down plainly: in double precision, on arrays. Rows of products and heads of attention are computed side
+/// by side and in vectors: tests of a GPU's sizes would otherwise wait for them.
+/// </summary>
 internal static class ReferenceKernels
 {
     /// <summary>x W^T + bias: x [rows, inFeatures], w [outFeatures, inFeatures] -> [rows, outFeatures].</summary>
     public static double[] Linear(float[] w, float[]? bias, float[] x, int rows, int outFeatures, int inFeatures)
     {
         var y = new double[rows * outFeatures];
-        for (int r = 0; r < rows; r++)
+        Parallel.For(0, rows, r =>
+        {
             for (int n = 0; n < outFeatures; n++)
-            {
-                double sum = bias?[n] ?? 0;
-                for (int k = 0; k < inFeatures; k++)
-                    sum += (double)x[r * inFeatures + k] * w[n * inFeatures + k];
-                y[r * outFeatures + n] = sum;
-            }
+                y[r * outFeatures + n] = (bias?[n] ?? 0) + Dot(x.AsSpan(r * inFeatures, inFeatures), w.AsSpan(n * inFeatures, inFeatures));
+        });
         return y;
+    }
+
+    /// <summary>The sum of products.</summary>
+    public static double Dot(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
+    {
+        Vector<double> even = default, odd = default;
+        int i = 0;
+        for (; i <= a.Length - Vector<float>.Count; i += Vector<float>.Count)
+        {
+            Vector.Widen(new Vector<float>(a[i..]), out var a0, out var a1);
+            Vector.Widen(new Vector<float>(b[i..]), out var b0, out var b1);
+            even += a0 * b0;
+            odd += a1 * b1;
+        }
+        double sum = Vector.Sum(even + odd);
+        for (; i < a.Length; i++)
+            sum += (double)a[i] * b[i];
+        return sum;
     }
 
     /// <summary>x / sqrt(mean(x^2) + epsilon) * weight, row by row: x [rows, width].</summary>
@@ -67,28 +88,39 @@ internal static class ReferenceKernels
     /// </summary>
     public static double[] Attention(AttentionShape shape, float[] qkv, float[] rotaryTable, int[] rotaryRows)
     {
-        int length = rotaryRows.Length, dim = shape.HeadDim, group = shape.NumHeads / shape.NumKvHeads;
-        var output = new double[length * shape.QueryWidth];
-        double[] Rotated(int token, int headOffset) => Rotate(
-            qkv.AsSpan(token * shape.QkvWidth + headOffset, dim), rotaryTable.AsSpan(rotaryRows[token] * dim, dim));
-
-        for (int head = 0; head < shape.NumHeads; head++)
+        double[] exact = TestTensors.Exact(qkv);
+        Parallel.For(0, rotaryRows.Length, t =>
         {
-            int keyOffset = shape.QueryWidth + head / group * dim, valueOffset = keyOffset + shape.KvWidth;
-            double[][] keys = [.. Enumerable.Range(0, length).Select(t => Rotated(t, keyOffset))];
-            for (int t = 0; t < length; t++)
+            for (int head = 0; head < shape.NumHeads + shape.NumKvHeads; head++)
             {
-                double[] query = Rotated(t, head * dim);
-                int first = shape.FirstVisible(t);
-                double[] weights = [.. Enumerable.Range(first, t - first + 1).Select(p => query.Zip(keys[p], (q, k) => q * k).Sum() * shape.Scale)];
-                double max = weights.Max(), sum = 0;
-                for (int i = 0; i < weights.Length; i++)
-                    sum += weights[i] = Math.Exp(weights[i] - max);
-                for (int i = 0; i < weights.Length; i++)
-                    for (int d = 0; d < dim; d++)
-                        output[t * shape.QueryWidth + head * dim + d] += weights[i] / sum * qkv[(first + i) * shape.QkvWidth + valueOffset + d];
+                int at = t * shape.QkvWidth + head * shape.HeadDim;
+                Rotate(qkv.AsSpan(at, shape.HeadDim), rotaryTable.AsSpan(rotaryRows[t] * shape.HeadDim, shape.HeadDim)).CopyTo(exact, at);
             }
-        }
+        });
+        return Attention(shape, exact, 0);
+    }
+
+    /// <summary>The same of the tokens from <paramref name="firstToken"/> on, of rows that are rotated: [length, qkvWidth] -> [length - firstToken, queryWidth].</summary>
+    public static double[] Attention(AttentionShape shape, double[] rotated, int firstToken)
+    {
+        int length = rotated.Length / shape.QkvWidth, dim = shape.HeadDim, group = shape.NumHeads / shape.NumKvHeads, count = length - firstToken;
+        var output = new double[count * shape.QueryWidth];
+        Parallel.For(0, count * shape.NumHeads, i =>
+        {
+            int token = firstToken + i / shape.NumHeads, head = i % shape.NumHeads, first = shape.FirstVisible(token);
+            ReadOnlySpan<double> Row(int t, int offset) => rotated.AsSpan(t * shape.QkvWidth + offset, dim);
+            int keyOffset = shape.QueryWidth + head / group * dim;
+            ReadOnlySpan<double> query = Row(token, head * dim);
+            var weights = new double[token - first + 1];
+            for (int p = 0; p < weights.Length; p++)
+                weights[p] = TensorPrimitives.Dot(query, Row(first + p, keyOffset)) * shape.Scale;
+            double max = weights.Max(), sum = 0;
+            for (int p = 0; p < weights.Length; p++)
+                sum += weights[p] = Math.Exp(weights[p] - max);
+            Span<double> result = output.AsSpan(i * dim, dim);
+            for (int p = 0; p < weights.Length; p++)
+                TensorPrimitives.MultiplyAdd(Row(first + p, keyOffset + shape.KvWidth), weights[p] / sum, result, result);
+        });
         return output;
     }
 }

@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 
 namespace IlgpuLlm.Kernels.Tests.Reference;
@@ -27,16 +28,48 @@ internal static class TestTensors
 
     /// <summary>What remains of values when they are stored as <paramref name="type"/>.</summary>
     public static float[] RoundTo(ElementType type, float[] values)
-        => type == ElementType.F16 ? [.. values.Select(v => (float)(Half)v)] : values;
+        => type == ElementType.F16 ? Decode(type, Encode(type, values)) : values;
 
     /// <summary>The bytes of values in a checkpoint. BF16 truncates, so give it values that are exact.</summary>
-    public static byte[] Encode(ElementType type, float[] values) => type switch
+    public static byte[] Encode(ElementType type, ReadOnlySpan<float> values)
     {
-        ElementType.F32 => MemoryMarshal.AsBytes<float>(values).ToArray(),
-        ElementType.F16 => MemoryMarshal.AsBytes<Half>(values.Select(v => (Half)v).ToArray()).ToArray(),
-        ElementType.BF16 => MemoryMarshal.AsBytes<ushort>(values.Select(v => (ushort)(BitConverter.SingleToUInt32Bits(v) >> 16)).ToArray()).ToArray(),
-        _ => throw new ArgumentOutOfRangeException(nameof(type)),
-    };
+        var bytes = new byte[values.Length * type.SizeInBytes()];
+        switch (type)
+        {
+            case ElementType.F32:
+                MemoryMarshal.AsBytes(values).CopyTo(bytes);
+                break;
+            case ElementType.F16:
+                TensorPrimitives.ConvertToHalf(values, MemoryMarshal.Cast<byte, Half>(bytes.AsSpan()));
+                break;
+            case ElementType.BF16:
+                Span<ushort> upper = MemoryMarshal.Cast<byte, ushort>(bytes.AsSpan());
+                for (int i = 0; i < values.Length; i++)
+                    upper[i] = (ushort)(BitConverter.SingleToUInt32Bits(values[i]) >> 16);
+                break;
+            default:
+                throw new ArgumentOutOfRangeException(nameof(type));
+        }
+        return bytes;
+    }
+
+    /// <summary>The values of F32 or F16 in a device's memory.</summary>
+    public static float[] Decode(ElementType type, byte[] bytes)
+    {
+        if (type == ElementType.F32)
+            return MemoryMarshal.Cast<byte, float>(bytes).ToArray();
+        var values = new float[bytes.Length / sizeof(ushort)];
+        TensorPrimitives.ConvertToSingle(MemoryMarshal.Cast<byte, Half>(bytes), values);
+        return values;
+    }
+
+    /// <summary>Values in double precision, in which all of them are exact.</summary>
+    public static double[] Exact(ReadOnlySpan<float> values)
+    {
+        var exact = new double[values.Length];
+        TensorPrimitives.ConvertTruncating(values, exact);
+        return exact;
+    }
 
     /// <summary>A new device buffer with these floats.</summary>
     public static DeviceBuffer Upload(this Backend backend, float[] values)
@@ -54,12 +87,32 @@ internal static class TestTensors
         return buffer;
     }
 
-    /// <summary>All of an F32 buffer.</summary>
+    /// <summary>A new device buffer with these floats, as F32 or F16.</summary>
+    public static DeviceBuffer Upload(this Backend backend, ElementType type, ReadOnlySpan<float> values)
+    {
+        DeviceBuffer buffer = backend.Allocate(type, values.Length);
+        backend.UploadAs(values, buffer);
+        return buffer;
+    }
+
+    /// <summary>Fills a buffer of F32 or F16.</summary>
+    public static void UploadAs(this Backend backend, ReadOnlySpan<float> values, DeviceBuffer buffer)
+    {
+        if (buffer.Type == ElementType.F32)
+            backend.Upload(values, buffer);
+        else
+            backend.Upload(MemoryMarshal.Cast<byte, Half>(Encode(buffer.Type, values)), buffer);
+    }
+
+    /// <summary>All of a buffer of F32 or F16.</summary>
     public static float[] Download(this Backend backend, DeviceBuffer buffer)
     {
-        var values = new float[buffer.Length];
-        backend.Download(buffer, values);
-        return values;
+        var bytes = new byte[buffer.Length * buffer.Type.SizeInBytes()];
+        if (buffer.Type == ElementType.F32)
+            backend.Download(buffer, MemoryMarshal.Cast<byte, float>(bytes.AsSpan()));
+        else
+            backend.Download(buffer, MemoryMarshal.Cast<byte, Half>(bytes.AsSpan()));
+        return Decode(buffer.Type, bytes);
     }
 
     /// <summary>A weight with these rows: w [outFeatures, inFeatures].</summary>
@@ -85,6 +138,8 @@ internal static class TestTensors
     public static void AssertSameBits(ReadOnlySpan<float> expected, ReadOnlySpan<float> actual, string what)
     {
         Assert.AreEqual(expected.Length, actual.Length, what);
+        if (MemoryMarshal.Cast<float, int>(expected).SequenceEqual(MemoryMarshal.Cast<float, int>(actual)))
+            return;
         for (int i = 0; i < expected.Length; i++)
             if (BitConverter.SingleToInt32Bits(expected[i]) != BitConverter.SingleToInt32Bits(actual[i]))
                 Assert.Fail($"{what}: element {i} of {expected.Length} is {actual[i]:R}, expected exactly {expected[i]:R}");

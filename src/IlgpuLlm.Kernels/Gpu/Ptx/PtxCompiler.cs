@@ -28,6 +28,13 @@ internal sealed class PtxCompiler(CudaArchitecture architecture, CudaInstruction
     /// <summary>Compiles a kernel.</summary>
     public PtxKernel Compile(GpuKernel kernel)
     {
+        var translated = Translate(kernel);
+        return translated with { Text = PtxPatch.Apply(translated.Text, _number, kernel) };
+    }
+
+    /// <summary>A kernel as ILGPU writes it: not patched, and the same for all architectures from sm_80 on.</summary>
+    public PtxKernel Translate(GpuKernel kernel)
+    {
         if (!_idle.TryTake(out var backend))
             backend = new PTXBackend(Context.Create(builder => PtxKernels.Configure(builder)), architecture, instructionSet, null!);
         try
@@ -35,7 +42,7 @@ internal sealed class PtxCompiler(CudaArchitecture architecture, CudaInstruction
             var (entry, specialization) = Describe(kernel);
             var compiled = (PTXCompiledKernel)backend.Compile(entry, specialization);
             var shared = EntryPointOf(compiled).SharedMemory;
-            var result = new PtxKernel(PtxPatch.Apply(compiled.PTXAssembly, _number, kernel), shared.StaticSize, shared.HasDynamicMemory);
+            var result = new PtxKernel(compiled.PTXAssembly, shared.StaticSize, shared.HasDynamicMemory);
             _idle.Add(backend);
             return result;
         }
