@@ -123,7 +123,7 @@ public sealed class BatchInvariantTests
     {
         const int Length = 150;
         using GpuBackend backend = Cuda();
-        AttentionShape shape = FlashAttentionTests.Shape(numHeads, numKvHeads, headDim, window);
+        AttentionShape shape = AttentionBatch.Shape(numHeads, numKvHeads, headDim, window);
         backend.ReserveWorkspace(new WorkspaceShape(new ModelShape(headDim * numHeads, 64, shape, ElementType.F16), Length, 3, Length));
         var identity = new float[Length * headDim];
         for (int position = 0; position < Length; position++)
@@ -138,8 +138,8 @@ public sealed class BatchInvariantTests
     {
         SkipOnCuda();
         using GpuBackend backend = GpuBackend.CreateIlgpuCpu(lanes: 128);
-        AttentionShape shape = FlashAttentionTests.Shape(1, 1, 64, 0);
-        CheckAttention(backend, new FlashAttentionKernel(FlashAttentionTests.Device(backend)).Launch, shape, 70, [0, 63, 69]);
+        AttentionShape shape = AttentionBatch.Shape(1, 1, 64, 0);
+        CheckAttention(backend, new FlashAttentionKernel(TestDevice.DeviceOf(backend)).Launch, shape, 70, [0, 63, 69]);
     }
 
     [TestMethod]
@@ -221,15 +221,21 @@ public sealed class BatchInvariantTests
     /// <summary>A sequence as one chunk, and some of its tokens one at a time: alone, and in a batch of which every sequence has one token.</summary>
     private static void CheckAttention(GpuBackend backend, FlashLaunch launch, AttentionShape shape, int length, int[] positions)
     {
-        float[] rows = FlashAttentionTests.Rows(shape, 1, length);
-        float[] whole = FlashAttentionTests.Run(backend, launch, shape, 16, [new(rows, 0, length)]);
+        float[] rows = AttentionBatch.Rows(ElementType.F16, shape, 1, length);
+        float[] whole = Run(backend, launch, shape, 16, [new(rows, 0, length)]);
         foreach (int position in positions)
         {
             float[] expected = whole[(position * shape.QueryWidth)..((position + 1) * shape.QueryWidth)];
-            TestTensors.AssertSameBits(expected, FlashAttentionTests.Run(backend, launch, shape, 16, [new(rows, position, 1)]), $"token {position} alone");
-            var other = new HalfAttentionChunk(FlashAttentionTests.Rows(shape, 2, 34), 33, 1);
-            float[] both = FlashAttentionTests.Run(backend, launch, shape, 16, [other, new(rows, position, 1)]);
+            TestTensors.AssertSameBits(expected, Run(backend, launch, shape, 16, [new(rows, position, 1)]), $"token {position} alone");
+            var other = new AttentionChunk(AttentionBatch.Rows(ElementType.F16, shape, 2, 34), 33, 1);
+            float[] both = Run(backend, launch, shape, 16, [other, new(rows, position, 1)]);
             TestTensors.AssertSameBits(expected, both.AsSpan(shape.QueryWidth), $"token {position} beside another sequence");
         }
+    }
+
+    private static float[] Run(GpuBackend backend, FlashLaunch launch, AttentionShape shape, int blockSize, AttentionChunk[] chunks)
+    {
+        using var batch = new AttentionBatch(backend, ElementType.F16, shape, blockSize, chunks, newKeysInCache: true);
+        return batch.Run(launch);
     }
 }

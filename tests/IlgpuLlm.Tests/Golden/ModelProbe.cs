@@ -19,13 +19,13 @@ internal sealed class ModelProbe : IDisposable
     private readonly RotaryTableBuilder _rotary;
     private readonly InputBatch _batch;
 
-    public ModelProbe(string folder, string device, string dtype, int maxTokens = MaxTokens)
+    public ModelProbe(string folder, string device, string dtype, int maxTokens = MaxTokens, string quantization = "auto")
     {
-        var options = new EngineOptions { Model = folder, DType = dtype };
+        var options = new EngineOptions { Model = folder, DType = dtype, Quantization = quantization };
         var files = ModelFiles.Read(options);
         Config = files.Config;
         _backend = BackendFactory.Create(device, 0);
-        _model = new LlamaModel(_backend, Config, files.Description, files.DType, maxTokens, maxTokens);
+        _model = new LlamaModel(_backend, Config, files.Description, files.Shape, files.ReadLayerForms(options), maxTokens, maxTokens);
         using (var source = files.OpenWeights(options, 0))
             _model.Load(source);
         _backend.ReserveWorkspace(new WorkspaceShape(_model.Shape, maxTokens, 1, maxTokens));
