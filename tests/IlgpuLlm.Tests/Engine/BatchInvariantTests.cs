@@ -1,6 +1,6 @@
 using System.Text.Json.Nodes;
-using IlgpuLlm.TestSupport;
 using IlgpuLlm.Tests.Golden;
+using IlgpuLlm.TestSupport;
 
 namespace IlgpuLlm.Tests.Engine;
 

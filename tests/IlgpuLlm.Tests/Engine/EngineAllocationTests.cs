@@ -1,8 +1,8 @@
 using System.Diagnostics;
 using IlgpuLlm.Engine;
 using IlgpuLlm.Execution;
-using IlgpuLlm.TestSupport;
 using IlgpuLlm.Tests.Golden;
+using IlgpuLlm.TestSupport;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace IlgpuLlm.Tests.Engine;

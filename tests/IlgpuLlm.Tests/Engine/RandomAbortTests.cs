@@ -1,8 +1,8 @@
 using IlgpuLlm.Engine;
 using IlgpuLlm.Execution;
 using IlgpuLlm.Outputs;
-using IlgpuLlm.TestSupport;
 using IlgpuLlm.Tests.Golden;
+using IlgpuLlm.TestSupport;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace IlgpuLlm.Tests.Engine;
