@@ -27,6 +27,9 @@ public sealed partial class GpuBackend : Backend
     private readonly SiluMulKernel _siluMul;
     private readonly SampleKernel _sample;
     private readonly FillRandomKernel _fillRandom;
+    private readonly QuantizedFillKernel _quantizedFill;
+    private readonly QuantizedPlainKernel _quantizedPlain;
+    private readonly QuantizedStreamKernel? _quantizedStream;
     private readonly HashSet<(int OutFeatures, int InFeatures, bool IsGateUp)> _halfShapes = []; // of the weights that there are
 
     private GpuBackend(GpuDevice device, bool allowTf32)
@@ -48,6 +51,9 @@ public sealed partial class GpuBackend : Backend
         _siluMul = new(device);
         _sample = new(device);
         _fillRandom = new(device);
+        _quantizedFill = new(device);
+        _quantizedPlain = new(device);
+        _quantizedStream = device is CudaGpuDevice { HasTensorCores: true } quantized ? new(quantized) : null;
     }
 
     /// <inheritdoc/>
@@ -181,27 +187,33 @@ public sealed partial class GpuBackend : Backend
     /// <inheritdoc/>
     public override void Linear(LinearWeight weight, DeviceBuffer input, DeviceBuffer output, int numRows)
     {
-        var (matrix, x, y) = (Own(weight), _device.Own(input), _device.Own(output));
-        CheckLinear(matrix, x, numRows);
-        ShapeChecks.Activations(y, numRows, matrix.OutFeatures, nameof(output));
-        Launch(matrix, x, y, numRows, y.Type == ElementType.F16 ? LinearEpilogue.Halves : LinearEpilogue.Floats);
+        var (x, y) = (_device.Own(input), _device.Own(output));
+        CheckLinear(weight, x, numRows);
+        ShapeChecks.Activations(y, numRows, weight.OutFeatures, nameof(output));
+        Launch(weight, x, y, numRows, y.Type == ElementType.F16 ? LinearEpilogue.Halves : LinearEpilogue.Floats);
     }
 
     /// <inheritdoc/>
     public override void LinearAdd(LinearWeight weight, DeviceBuffer input, DeviceBuffer residual, int numRows)
     {
-        var (matrix, x, y) = (Own(weight), _device.Own(input), _device.Own(residual));
-        CheckLinear(matrix, x, numRows);
-        ShapeChecks.Buffer(y, ElementType.F32, numRows, matrix.OutFeatures, nameof(residual));
-        Launch(matrix, x, y, numRows, LinearEpilogue.Residual);
+        var (x, y) = (_device.Own(input), _device.Own(residual));
+        CheckLinear(weight, x, numRows);
+        ShapeChecks.Buffer(y, ElementType.F32, numRows, weight.OutFeatures, nameof(residual));
+        Launch(weight, x, y, numRows, LinearEpilogue.Residual);
     }
 
     /// <inheritdoc/>
     public override void LinearSiluMul(LinearWeight weight, DeviceBuffer input, DeviceBuffer output, int numRows)
     {
-        var (matrix, x, y) = (Own(weight), _device.Own(input), _device.Own(output));
-        CheckLinear(matrix, x, numRows);
-        ShapeChecks.Activations(y, numRows, matrix.OutFeatures / 2, nameof(output));
+        var (x, y) = (_device.Own(input), _device.Own(output));
+        CheckLinear(weight, x, numRows);
+        ShapeChecks.Activations(y, numRows, weight.OutFeatures / 2, nameof(output));
+        if (OwnQuantized(weight) is { } quantized)
+        {
+            Launch(quantized, x, y, numRows, LinearEpilogue.GateUp);
+            return;
+        }
+        var matrix = Own(weight);
         bool isFusedFloats = _simtLinear is not null && matrix.UpOffset == GpuLinearWeight.GateUpBlock && SimtLinearKernel.Supports(matrix, x);
         if (GemvKernel.Supports(matrix, x, numRows) || x.Type == ElementType.F16 || isFusedFloats)
             Launch(matrix, x, y, numRows, LinearEpilogue.GateUp);
@@ -288,10 +300,18 @@ public sealed partial class GpuBackend : Backend
         return new GpuLinearWeight(_device, _fillRandom, outFeatures, inFeatures, storage, hasBias, upOffset);
     }
 
-    private static void CheckLinear(GpuLinearWeight weight, GpuBuffer input, int numRows)
+    private static void CheckLinear(LinearWeight weight, GpuBuffer input, int numRows)
     {
         ShapeChecks.Count(numRows, nameof(numRows));
         ShapeChecks.Activations(input, numRows, weight.InFeatures, nameof(input));
+    }
+
+    private void Launch(LinearWeight weight, GpuBuffer input, GpuBuffer output, int numRows, LinearEpilogue epilogue)
+    {
+        if (OwnQuantized(weight) is { } quantized)
+            Launch(quantized, input, output, numRows, epilogue);
+        else
+            Launch(Own(weight), input, output, numRows, epilogue);
     }
 
     private void Launch(GpuLinearWeight weight, GpuBuffer input, GpuBuffer output, int numRows, LinearEpilogue epilogue)
