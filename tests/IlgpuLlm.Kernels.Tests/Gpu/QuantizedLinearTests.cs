@@ -81,17 +81,17 @@ public sealed class QuantizedLinearTests
     }
 
     [TestMethod]
-    [DataRow(4, 32, 1, LinearEpilogue.Floats)]
-    [DataRow(4, 128, 3, LinearEpilogue.Residual)]
-    [DataRow(8, 64, 8, LinearEpilogue.Halves)]
-    [DataRow(8, -1, 2, LinearEpilogue.Floats)]
-    [DataRow(4, 64, 2, LinearEpilogue.GateUp)]
-    public void Stream_Emulated_MatchesReference(int bits, int groupSize, int rows, LinearEpilogue epilogue)
+    [DataRow(4, 32, 1, nameof(LinearEpilogue.Floats))]
+    [DataRow(4, 128, 3, nameof(LinearEpilogue.Residual))]
+    [DataRow(8, 64, 8, nameof(LinearEpilogue.Halves))]
+    [DataRow(8, -1, 2, nameof(LinearEpilogue.Floats))]
+    [DataRow(4, 64, 2, nameof(LinearEpilogue.GateUp))]
+    public void Stream_Emulated_MatchesReference(int bits, int groupSize, int rows, string epilogue)
     {
         const int OutFeatures = 32, InFeatures = 128;
         using var device = IlgpuCpuDevice.Create(EmulatedLanes);
         var kernel = new QuantizedStreamKernel(device);
-        CheckEmulated(device, bits, groupSize, OutFeatures, InFeatures, rows, epilogue, kernel.Launch);
+        CheckEmulated(device, bits, groupSize, OutFeatures, InFeatures, rows, Enum.Parse<LinearEpilogue>(epilogue), kernel.Launch);
     }
 
     [TestMethod]
