@@ -30,6 +30,10 @@ public sealed partial class GpuBackend : Backend
     private readonly QuantizedFillKernel _quantizedFill;
     private readonly QuantizedPlainKernel _quantizedPlain;
     private readonly QuantizedStreamKernel? _quantizedStream;
+    private readonly DequantizeKernel? _dequantize;
+    private readonly ReorderKernel _reorder;
+    private GpuBuffer? _dequantized; // F16, the largest matrix of the model
+    private GpuBuffer? _reordered; // F16, [QuantizedStreamKernel.MaxRows, the widest row]
     private readonly HashSet<(int OutFeatures, int InFeatures, bool IsGateUp)> _halfShapes = []; // of the weights that there are
 
     private GpuBackend(GpuDevice device, bool allowTf32)
@@ -54,6 +58,8 @@ public sealed partial class GpuBackend : Backend
         _quantizedFill = new(device);
         _quantizedPlain = new(device);
         _quantizedStream = device is CudaGpuDevice { HasTensorCores: true } quantized ? new(quantized) : null;
+        _dequantize = device is CudaGpuDevice { HasTensorCores: true } codes ? new(codes) : null;
+        _reorder = new(device);
     }
 
     /// <inheritdoc/>
@@ -112,6 +118,7 @@ public sealed partial class GpuBackend : Backend
     /// <inheritdoc/>
     public override long WorkspaceByteLength(WorkspaceShape shape) =>
         base.WorkspaceByteLength(shape) + (ActivationType(shape.Model) == ElementType.F16 ? HalfAttentionKernels.WorkspaceBytes(shape) : 0)
+        + (WidensCodes(shape.Model) ? (DequantizedLength(shape.Model) + ReorderedLength(shape.Model)) * ElementType.F16.SizeInBytes() : 0)
         + (DecodesFloats(shape.Model) ? FloatDecodeKernel.WorkspaceBytes(shape.MaxSeqs, shape.Model.Attention) : 0);
 
     /// <inheritdoc/>
@@ -136,6 +143,7 @@ public sealed partial class GpuBackend : Backend
         base.ReserveWorkspace(shape);
         if (ActivationType(shape.Model) == ElementType.F16)
             _halfAttention!.Reserve(shape);
+        ReserveQuantized(shape.Model);
         if (DecodesFloats(shape.Model))
             _floatDecode!.Reserve(shape.MaxSeqs, shape.Model.Attention);
     }
@@ -264,6 +272,8 @@ public sealed partial class GpuBackend : Backend
         _hopperTf32?.Dispose();
         _halfAttention?.Dispose();
         _floatDecode?.Dispose();
+        _dequantized?.Dispose();
+        _reordered?.Dispose();
         _device.Dispose();
     }
 

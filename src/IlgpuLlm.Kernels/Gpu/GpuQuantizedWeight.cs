@@ -68,6 +68,9 @@ internal sealed class GpuQuantizedWeight : LinearWeight
     /// <summary>Strips of 16 rows.</summary>
     public int NumStrips { get; }
 
+    /// <summary>The weight as halves in the backend's workspace, where it lies during a product of many rows; null before the first one.</summary>
+    public GpuLinearWeight? Dequantized { get; set; }
+
     /// <inheritdoc/>
     public override long ByteLength => LengthInBytes(OutFeatures, InFeatures, Quantization!, HasBias, InputOrder is not null);
 

@@ -17,6 +17,8 @@ internal static class KernelCatalog
         .. HopperLinearKernel.Variants,
         .. QuantizedPlainKernel.Variants,
         .. QuantizedStreamKernel.Variants,
+        .. DequantizeKernel.Variants,
+        .. ReorderKernel.Variants,
         .. RotaryKernel.Variants,
         .. AttentionKernel.Variants,
         .. FlashAttentionKernel.Variants,

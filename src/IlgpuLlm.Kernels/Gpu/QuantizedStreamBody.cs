@@ -4,9 +4,9 @@ using IlgpuLlm.Kernels.Gpu.Ptx;
 namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>
-/// Products of up to 8 rows of halves with a quantized weight that streams through once. A group makes a strip of 16 features; its 8 warps take its blocks
-/// of 64 inputs by turns, widen them in registers and multiply them on tensor cores, whose column operand is the rows: sums are floats, and the cost of a
-/// code does not depend on the number of rows. Warps' sums are added in order: a row's result is the same for every number of rows. Weights are requested
+/// Products of rows of halves with a quantized weight that streams through once for 8 of them. A group makes a strip of 16 features of a tile of 8 rows; its 8 warps take its blocks
+/// of 64 inputs by turns, widen them in registers and multiply them on tensor cores, whose column operand is the rows: sums are floats, and a
+/// code costs the same for one row and for 8. Warps' sums are added in order: a row's result is the same for every number of rows. Weights are requested
 /// four to eight blocks ahead, the first four before the kernel waits for its input.
 /// </summary>
 internal static class QuantizedStreamBody<TCodes, TRaw, TOutput>
@@ -15,25 +15,22 @@ internal static class QuantizedStreamBody<TCodes, TRaw, TOutput>
     where TOutput : struct, IQuantizedOutput
 {
     private const int Warps = QuantizedStreamKernel.Warps;
-    private const int TileSums = QuantizedStreamKernel.MaxRows * QuantizedLayout.StripRows;
+    private const int TileSums = QuantizedStreamKernel.TileRows * QuantizedLayout.StripRows;
 
     internal static void Body(long codes, long groups, ArrayView<ushort> x, QuantizedOutput output, QuantizedStream stream)
     {
         var sums = SharedMemory.Allocate<float>(Warps * TileSums);
-        int lane = Group.IdxX & 31, warp = Group.IdxX >> 5, strip = Grid.IdxX;
-        var place = new QuantizedLane
-        {
-            Codes = codes + (long)strip * stream.NumBlocks * QuantizedLayout.BlockBytes(TCodes.Bits) + lane * 16,
-            Groups = groups + ((long)strip * stream.NumGroups * QuantizedLayout.StripRows + (lane >> 2) * 2) * sizeof(uint),
-            FirstInput = (lane & 3) * QuantizedLayout.LaneInputs,
-        };
+        // Tiles of rows of one strip are neighbours in the grid, so that all but the first find its weights in the L2 cache.
+        int numTiles = (output.NumRows + QuantizedStreamKernel.TileRows - 1) / QuantizedStreamKernel.TileRows;
+        int lane = Group.IdxX & 31, warp = Group.IdxX >> 5, strip = Grid.IdxX / numTiles, firstRow = Grid.IdxX % numTiles * QuantizedStreamKernel.TileRows;
+        var place = QuantizedLane.Of(codes, groups, strip, lane, TCodes.Bits, stream);
         int block = warp;
         var even = LoadFour(place, stream, block);
         PtxIntrinsics.LaunchDependents();
         PtxIntrinsics.WaitForDependencies();
 
         // Columns that are no rows repeat the last one; nothing is stored of them.
-        int row = IntrinsicMath.Min(lane >> 2, output.NumRows - 1);
+        int row = IntrinsicMath.Min(firstRow + (lane >> 2), output.NumRows - 1);
         long input = (long)row * stream.NumBlocks * QuantizedLayout.BlockInputs + place.FirstInput;
         Float4 sum = default;
         while (block < stream.NumBlocks)
@@ -54,12 +51,12 @@ internal static class QuantizedStreamBody<TCodes, TRaw, TOutput>
         sums[firstSum + QuantizedLayout.StripRows + 8] = sum.W;
         Group.Barrier();
         int features = TOutput.IsGateUp ? QuantizedLayout.StripRows / 2 : QuantizedLayout.StripRows;
-        int outputRow = Group.IdxX / features, inStrip = Group.IdxX % features, column = strip * QuantizedLayout.StripRows + inStrip;
-        if (outputRow >= output.NumRows || column >= output.NumColumns)
+        int inTile = Group.IdxX / features, inStrip = Group.IdxX % features, column = strip * QuantizedLayout.StripRows + inStrip;
+        if (inTile >= QuantizedStreamKernel.TileRows || firstRow + inTile >= output.NumRows || column >= output.NumColumns)
             return;
-        int at = outputRow * QuantizedLayout.StripRows + inStrip;
+        int at = inTile * QuantizedLayout.StripRows + inStrip;
         float up = TOutput.IsGateUp ? Total(sums, at + GpuLinearWeight.GateUpBlock) : 0f;
-        TOutput.Store(output, outputRow, column, Total(sums, at), up);
+        TOutput.Store(output, firstRow + inTile, column, Total(sums, at), up);
     }
 
     private static float Total(ArrayView<float> sums, int at)
@@ -72,23 +69,11 @@ internal static class QuantizedStreamBody<TCodes, TRaw, TOutput>
 
     private static Four<QuantizedChunk<TRaw>> LoadFour(QuantizedLane place, QuantizedStream stream, int block) => new()
     {
-        A = Load(place, stream, block),
-        B = Load(place, stream, block + Warps),
-        C = Load(place, stream, block + 2 * Warps),
-        D = Load(place, stream, block + 3 * Warps),
+        A = place.Load<TCodes, TRaw>(stream, block),
+        B = place.Load<TCodes, TRaw>(stream, block + Warps),
+        C = place.Load<TCodes, TRaw>(stream, block + 2 * Warps),
+        D = place.Load<TCodes, TRaw>(stream, block + 3 * Warps),
     };
-
-    /// <summary>Loads what a lane holds of a block; a block behind the last one is zeros, with scales of zero.</summary>
-    private static QuantizedChunk<TRaw> Load(QuantizedLane place, QuantizedStream stream, int block)
-    {
-        int isValid = block < stream.NumBlocks ? 1 : 0;
-        int group = (block * QuantizedLayout.BlockInputs + place.FirstInput) >> stream.GroupShift;
-        return new()
-        {
-            Codes = TCodes.Load(place.Codes + (long)block * QuantizedLayout.BlockBytes(TCodes.Bits), isValid),
-            Groups = PtxIntrinsics.LoadWeights8OrZero(place.Groups + (long)group * (QuantizedLayout.StripRows * sizeof(uint)), isValid),
-        };
-    }
 
     private static Float4 MultiplyFour(
         Four<QuantizedChunk<TRaw>> weights, ArrayView<ushort> x, long input, int block, QuantizedStream stream, Float4 sum)
@@ -137,6 +122,28 @@ internal struct QuantizedLane
 
     /// <summary>The first of its inputs in a block.</summary>
     public int FirstInput;
+
+    /// <summary>Of a strip.</summary>
+    public static QuantizedLane Of(long codes, long groups, int strip, int lane, int bits, QuantizedStream stream) => new()
+    {
+        Codes = codes + (long)strip * stream.NumBlocks * QuantizedLayout.BlockBytes(bits) + lane * 16,
+        Groups = groups + ((long)strip * stream.NumGroups * QuantizedLayout.StripRows + (lane >> 2) * 2) * sizeof(uint),
+        FirstInput = (lane & 3) * QuantizedLayout.LaneInputs,
+    };
+
+    /// <summary>Loads what it holds of a block; a block behind the last one is zeros, with scales of zero.</summary>
+    public readonly QuantizedChunk<TRaw> Load<TCodes, TRaw>(QuantizedStream stream, int block)
+        where TCodes : struct, IQuantizedCodes<TRaw>
+        where TRaw : unmanaged
+    {
+        int isValid = block < stream.NumBlocks ? 1 : 0;
+        int group = (block * QuantizedLayout.BlockInputs + FirstInput) >> stream.GroupShift;
+        return new()
+        {
+            Codes = TCodes.Load(Codes + (long)block * QuantizedLayout.BlockBytes(TCodes.Bits), isValid),
+            Groups = PtxIntrinsics.LoadWeights8OrZero(Groups + (long)group * (QuantizedLayout.StripRows * sizeof(uint)), isValid),
+        };
+    }
 }
 
 /// <summary>What a lane holds of a block.</summary>
