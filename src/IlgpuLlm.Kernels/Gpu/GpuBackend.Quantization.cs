@@ -5,7 +5,7 @@ public sealed partial class GpuBackend
 {
     /// <inheritdoc/>
     public override LinearWeight CreateQuantizedLinear(int outFeatures, int inFeatures, QuantizationFormat format, bool hasBias, ReadOnlySpan<int> inputOrder) =>
-        new GpuQuantizedWeight(_device, _quantizedFill, outFeatures, inFeatures, format, hasBias, inputOrder);
+        CreateQuantized(outFeatures, inFeatures, format, hasBias, inputOrder, upOffset: null);
 
     /// <inheritdoc/>
     public override long QuantizedLinearByteLength(int outFeatures, int inFeatures, QuantizationFormat format, bool hasBias, bool isReordered) =>
@@ -15,7 +15,14 @@ public sealed partial class GpuBackend
     public override LinearWeight CreateQuantizedGateUp(ModelShape model, QuantizationFormat format, bool hasBias, ReadOnlySpan<int> inputOrder)
     {
         int? block = model.IntermediateSize % GpuLinearWeight.GateUpBlock == 0 ? GpuLinearWeight.GateUpBlock : null;
-        return new GpuQuantizedWeight(_device, _quantizedFill, checked(2 * model.IntermediateSize), model.HiddenSize, format, hasBias, inputOrder, block);
+        return CreateQuantized(checked(2 * model.IntermediateSize), model.HiddenSize, format, hasBias, inputOrder, block);
+    }
+
+    private GpuQuantizedWeight CreateQuantized(
+        int outFeatures, int inFeatures, QuantizationFormat format, bool hasBias, ReadOnlySpan<int> inputOrder, int? upOffset)
+    {
+        _halfShapes.Add((outFeatures, inFeatures, upOffset == GpuLinearWeight.GateUpBlock)); // products of many rows
+        return new GpuQuantizedWeight(_device, _quantizedFill, outFeatures, inFeatures, format, hasBias, inputOrder, upOffset);
     }
 
     /// <summary>A product's output.</summary>

@@ -42,6 +42,9 @@ internal sealed class QuantizedData
 
     public QuantizationFormat Format { get; }
 
+    /// <summary>The feature of a row that each stored input is multiplied by; empty where nothing is moved.</summary>
+    public ReadOnlySpan<int> Order => _order;
+
     /// <summary>[outFeatures, inFeatures], in the order of a row's features.</summary>
     public float[] Weight { get; }
 

@@ -84,6 +84,7 @@ public sealed class QuantizedLinearTests
     [DataRow(4, 32, 1, nameof(LinearEpilogue.Floats))]
     [DataRow(4, 128, 3, nameof(LinearEpilogue.Residual))]
     [DataRow(8, 64, 8, nameof(LinearEpilogue.Halves))]
+    [DataRow(4, 64, 11, nameof(LinearEpilogue.Floats))]
     [DataRow(8, -1, 2, nameof(LinearEpilogue.Floats))]
     [DataRow(4, 64, 2, nameof(LinearEpilogue.GateUp))]
     public void Stream_Emulated_MatchesReference(int bits, int groupSize, int rows, string epilogue)
@@ -105,6 +106,8 @@ public sealed class QuantizedLinearTests
         using GpuBackend backend = TestDevice.Create();
         if (backend.IsHostMemory)
             Assert.Inconclusive("skipped: tensor cores need a CUDA device");
+        var model = new ModelShape(Math.Max(outFeatures, inFeatures) / 64 * 64 + 64, 1024, new AttentionShape(2, 1, 64, 0, 1), ElementType.F16, new(bits, groupSize));
+        backend.ReserveWorkspace(new(model, RowCounts[^1], 1, 64));
         foreach (bool isReordered in new[] { false, true })
         {
             var data = new QuantizedData(bits, groupSize, outFeatures, inFeatures, isReordered, RowCounts[^1]);
@@ -118,6 +121,26 @@ public sealed class QuantizedLinearTests
                 TestTensors.AssertClose(all[..(rows * outFeatures)], backend.Download(output)[..(rows * outFeatures)], 5e-3, 1e-3, $"{rows} rows, reordered: {isReordered}");
             }
         }
+    }
+
+    [TestMethod]
+    [DataRow(4, false)]
+    [DataRow(4, true)]
+    [DataRow(8, false)]
+    public void Dequantize_Emulated_IsExact(int bits, bool isReordered)
+    {
+        const int OutFeatures = 21, InFeatures = 128;
+        using var device = IlgpuCpuDevice.Create(EmulatedLanes);
+        var data = new QuantizedData(bits, 32, OutFeatures, InFeatures, isReordered, maxRows: 1);
+        using var weight = new GpuQuantizedWeight(
+            device, new QuantizedFillKernel(device), OutFeatures, InFeatures, data.Format, hasBias: true, data.Order);
+        data.Fill(weight);
+        using var output = GpuBuffer.Allocate(device, ElementType.F16, OutFeatures * InFeatures);
+        new DequantizeKernel(device).Launch(weight, output);
+        byte[] bytes = new byte[output.ByteLength];
+        device.CopyToHost(output.Address, bytes);
+        float[] actual = [.. System.Runtime.InteropServices.MemoryMarshal.Cast<byte, Half>(bytes).ToArray().Select(h => (float)h)];
+        TestTensors.AssertSameBits(TestTensors.RoundTo(ElementType.F16, data.Weight), actual, "halves");
     }
 
     private static void CheckEmulated(
