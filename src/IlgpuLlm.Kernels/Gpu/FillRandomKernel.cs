@@ -32,6 +32,9 @@ internal sealed class FillRandomKernel(GpuDevice device)
             _half(device.Stream, config, output.View<ushort>(), seed, amplitude);
     }
 
+    /// <summary>The hash of an element.</summary>
+    internal static ulong Hash(ulong seed, long element) => Mix(seed * 0xD1342543DE82EF95 + (ulong)(element + 1) * 0x9E3779B97F4A7C15);
+
     /// <summary>SplitMix64's output function.</summary>
     private static ulong Mix(ulong z)
     {
@@ -50,7 +53,7 @@ internal sealed class FillRandomKernel(GpuDevice device)
             long end = IntrinsicMath.Min(first + Stretch, output.Length);
             for (long i = first + Group.IdxX; i < end; i += Group.DimX)
             {
-                ulong hash = Mix(seed * 0xD1342543DE82EF95 + (ulong)(i + 1) * 0x9E3779B97F4A7C15);
+                ulong hash = Hash(seed, i);
                 float uniform = (int)(hash >> 40) * (1f / (1 << 23)) - 1f; // by way of int: ILGPU converts unsigned integers through double
                 output[i] = TElement.Narrow(uniform * amplitude);
             }

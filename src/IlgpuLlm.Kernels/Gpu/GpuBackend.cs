@@ -27,6 +27,13 @@ public sealed partial class GpuBackend : Backend
     private readonly SiluMulKernel _siluMul;
     private readonly SampleKernel _sample;
     private readonly FillRandomKernel _fillRandom;
+    private readonly QuantizedFillKernel _quantizedFill;
+    private readonly QuantizedPlainKernel _quantizedPlain;
+    private readonly QuantizedStreamKernel? _quantizedStream;
+    private readonly DequantizeKernel? _dequantize;
+    private readonly ReorderKernel _reorder;
+    private GpuBuffer? _dequantized; // F16, the largest matrix of the model
+    private GpuBuffer? _reordered; // F16, [QuantizedStreamKernel.MaxRows, the widest row]
     private readonly HashSet<(int OutFeatures, int InFeatures, bool IsGateUp)> _halfShapes = []; // of the weights that there are
 
     private GpuBackend(GpuDevice device, bool allowTf32, bool batchInvariant)
@@ -49,6 +56,11 @@ public sealed partial class GpuBackend : Backend
         _siluMul = new(device);
         _sample = new(device);
         _fillRandom = new(device);
+        _quantizedFill = new(device);
+        _quantizedPlain = new(device);
+        _quantizedStream = device is CudaGpuDevice { HasTensorCores: true } quantized ? new(quantized) : null;
+        _dequantize = device is CudaGpuDevice { HasTensorCores: true } codes ? new(codes) : null;
+        _reorder = new(device);
     }
 
     /// <inheritdoc/>
@@ -116,6 +128,7 @@ public sealed partial class GpuBackend : Backend
     /// <inheritdoc/>
     public override long WorkspaceByteLength(WorkspaceShape shape) =>
         base.WorkspaceByteLength(shape) + (ActivationType(shape.Model) == ElementType.F16 ? _halfAttention!.WorkspaceBytes(shape) : 0)
+        + (WidensCodes(shape.Model) ? (DequantizedLength(shape.Model) + ReorderedLength(shape.Model)) * ElementType.F16.SizeInBytes() : 0)
         + (DecodesFloats(shape.Model) ? FloatDecodeKernel.WorkspaceBytes(shape.MaxSeqs, shape.Model.Attention) : 0);
 
     /// <inheritdoc/>
@@ -140,6 +153,7 @@ public sealed partial class GpuBackend : Backend
         base.ReserveWorkspace(shape);
         if (ActivationType(shape.Model) == ElementType.F16)
             _halfAttention!.Reserve(shape);
+        ReserveQuantized(shape.Model);
         if (DecodesFloats(shape.Model))
             _floatDecode!.Reserve(shape.MaxSeqs, shape.Model.Attention);
     }
@@ -191,27 +205,33 @@ public sealed partial class GpuBackend : Backend
     /// <inheritdoc/>
     public override void Linear(LinearWeight weight, DeviceBuffer input, DeviceBuffer output, int numRows)
     {
-        var (matrix, x, y) = (Own(weight), _device.Own(input), _device.Own(output));
-        CheckLinear(matrix, x, numRows);
-        ShapeChecks.Activations(y, numRows, matrix.OutFeatures, nameof(output));
-        Launch(matrix, x, y, numRows, y.Type == ElementType.F16 ? LinearEpilogue.Halves : LinearEpilogue.Floats);
+        var (x, y) = (_device.Own(input), _device.Own(output));
+        CheckLinear(weight, x, numRows);
+        ShapeChecks.Activations(y, numRows, weight.OutFeatures, nameof(output));
+        Launch(weight, x, y, numRows, y.Type == ElementType.F16 ? LinearEpilogue.Halves : LinearEpilogue.Floats);
     }
 
     /// <inheritdoc/>
     public override void LinearAdd(LinearWeight weight, DeviceBuffer input, DeviceBuffer residual, int numRows)
     {
-        var (matrix, x, y) = (Own(weight), _device.Own(input), _device.Own(residual));
-        CheckLinear(matrix, x, numRows);
-        ShapeChecks.Buffer(y, ElementType.F32, numRows, matrix.OutFeatures, nameof(residual));
-        Launch(matrix, x, y, numRows, LinearEpilogue.Residual);
+        var (x, y) = (_device.Own(input), _device.Own(residual));
+        CheckLinear(weight, x, numRows);
+        ShapeChecks.Buffer(y, ElementType.F32, numRows, weight.OutFeatures, nameof(residual));
+        Launch(weight, x, y, numRows, LinearEpilogue.Residual);
     }
 
     /// <inheritdoc/>
     public override void LinearSiluMul(LinearWeight weight, DeviceBuffer input, DeviceBuffer output, int numRows)
     {
-        var (matrix, x, y) = (Own(weight), _device.Own(input), _device.Own(output));
-        CheckLinear(matrix, x, numRows);
-        ShapeChecks.Activations(y, numRows, matrix.OutFeatures / 2, nameof(output));
+        var (x, y) = (_device.Own(input), _device.Own(output));
+        CheckLinear(weight, x, numRows);
+        ShapeChecks.Activations(y, numRows, weight.OutFeatures / 2, nameof(output));
+        if (OwnQuantized(weight) is { } quantized)
+        {
+            Launch(quantized, x, y, numRows, LinearEpilogue.GateUp);
+            return;
+        }
+        var matrix = Own(weight);
         bool isFusedFloats = _simtLinear is not null && matrix.UpOffset == GpuLinearWeight.GateUpBlock && SimtLinearKernel.Supports(matrix, x);
         if (UsesGemv(matrix, x, numRows) || x.Type == ElementType.F16 || isFusedFloats)
             Launch(matrix, x, y, numRows, LinearEpilogue.GateUp);
@@ -262,6 +282,8 @@ public sealed partial class GpuBackend : Backend
         _hopperTf32?.Dispose();
         _halfAttention?.Dispose();
         _floatDecode?.Dispose();
+        _dequantized?.Dispose();
+        _reordered?.Dispose();
         _device.Dispose();
     }
 
@@ -298,10 +320,18 @@ public sealed partial class GpuBackend : Backend
         return new GpuLinearWeight(_device, _fillRandom, outFeatures, inFeatures, storage, hasBias, upOffset);
     }
 
-    private static void CheckLinear(GpuLinearWeight weight, GpuBuffer input, int numRows)
+    private static void CheckLinear(LinearWeight weight, GpuBuffer input, int numRows)
     {
         ShapeChecks.Count(numRows, nameof(numRows));
         ShapeChecks.Activations(input, numRows, weight.InFeatures, nameof(input));
+    }
+
+    private void Launch(LinearWeight weight, GpuBuffer input, GpuBuffer output, int numRows, LinearEpilogue epilogue)
+    {
+        if (OwnQuantized(weight) is { } quantized)
+            Launch(quantized, input, output, numRows, epilogue);
+        else
+            Launch(Own(weight), input, output, numRows, epilogue);
     }
 
     private void Launch(GpuLinearWeight weight, GpuBuffer input, GpuBuffer output, int numRows, LinearEpilogue epilogue)

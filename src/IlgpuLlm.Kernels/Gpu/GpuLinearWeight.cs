@@ -25,6 +25,17 @@ internal sealed class GpuLinearWeight : LinearWeight
             Bias = GpuBuffer.Allocate(device, ElementType.F32, outFeatures);
     }
 
+    /// <summary>Describes rows that lie in memory of others, who free it.</summary>
+    public GpuLinearWeight(GpuDevice device, FillRandomKernel fillRandom, GpuBuffer matrix, GpuBuffer? bias, int outFeatures, int inFeatures, int upOffset)
+        : base(outFeatures, inFeatures, matrix.Type, bias is not null)
+    {
+        _device = device;
+        _fillRandom = fillRandom;
+        UpOffset = upOffset;
+        Matrix = matrix;
+        Bias = bias;
+    }
+
     /// <summary>[outFeatures, inFeatures].</summary>
     public GpuBuffer Matrix { get; }
 

@@ -15,6 +15,10 @@ internal static class KernelCatalog
         .. SimtLinearKernel.Variants,
         .. MmaLinearKernel.Variants,
         .. HopperLinearKernel.Variants,
+        .. QuantizedPlainKernel.Variants,
+        .. QuantizedStreamKernel.Variants,
+        .. DequantizeKernel.Variants,
+        .. ReorderKernel.Variants,
         .. RotaryKernel.Variants,
         .. AttentionKernel.Variants,
         .. FlashAttentionKernel.Variants,
@@ -25,5 +29,6 @@ internal static class KernelCatalog
         .. SiluMulKernel.Variants,
         .. SampleKernel.Variants,
         .. FillRandomKernel.Variants,
+        .. QuantizedFillKernel.Variants,
     ];
 }

@@ -39,6 +39,16 @@ internal static unsafe class PtxEmulation
 
     public static UInt4 Load16(long global, int isValid) => isValid != 0 ? *(UInt4*)global : default;
 
+    public static UInt2 Load8(long global) => *(UInt2*)global;
+
+    /// <summary>What an instruction on pairs of halves does: doubles hold products and sums of halves exactly, so that each is rounded once.</summary>
+    public static uint OnHalves(uint a, uint b, uint c, Func<double, double, double, double> operation)
+    {
+        static double Widen(uint word, int shift) => (double)BitConverter.UInt16BitsToHalf((ushort)(word >> shift));
+        ushort Result(int shift) => BitConverter.HalfToUInt16Bits((System.Half)operation(Widen(a, shift), Widen(b, shift), Widen(c, shift)));
+        return Chunks.Pack(Result(0), Result(16));
+    }
+
     public static float LoadFloat(long global) => *(float*)global;
 
     public static Float4 LoadFloat4(long global) => *(Float4*)global;

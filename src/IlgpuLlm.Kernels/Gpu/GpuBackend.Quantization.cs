@@ -1,0 +1,104 @@
+namespace IlgpuLlm.Kernels.Gpu;
+
+/// <summary>Quantized weights.</summary>
+public sealed partial class GpuBackend
+{
+    /// <inheritdoc/>
+    public override LinearWeight CreateQuantizedLinear(int outFeatures, int inFeatures, QuantizationFormat format, bool hasBias, ReadOnlySpan<int> inputOrder) =>
+        CreateQuantized(outFeatures, inFeatures, format, hasBias, inputOrder, upOffset: null);
+
+    /// <inheritdoc/>
+    public override long QuantizedLinearByteLength(int outFeatures, int inFeatures, QuantizationFormat format, bool hasBias, bool isReordered) =>
+        GpuQuantizedWeight.LengthInBytes(outFeatures, inFeatures, format, hasBias, isReordered);
+
+    /// <inheritdoc/>
+    public override LinearWeight CreateQuantizedGateUp(ModelShape model, QuantizationFormat format, bool hasBias, ReadOnlySpan<int> inputOrder)
+    {
+        int? block = model.IntermediateSize % GpuLinearWeight.GateUpBlock == 0 ? GpuLinearWeight.GateUpBlock : null;
+        return CreateQuantized(checked(2 * model.IntermediateSize), model.HiddenSize, format, hasBias, inputOrder, block);
+    }
+
+    private GpuQuantizedWeight CreateQuantized(
+        int outFeatures, int inFeatures, QuantizationFormat format, bool hasBias, ReadOnlySpan<int> inputOrder, int? upOffset)
+    {
+        _halfShapes.Add((outFeatures, inFeatures, upOffset == GpuLinearWeight.GateUpBlock)); // products of many rows
+        return new GpuQuantizedWeight(_device, _quantizedFill, outFeatures, inFeatures, format, hasBias, inputOrder, upOffset);
+    }
+
+    /// <summary>A product's output.</summary>
+    internal static QuantizedOutput QuantizedOutputOf(GpuQuantizedWeight weight, GpuBuffer output, int numRows) => new()
+    {
+        Floats = output.View<float>(),
+        Halves = output.View<ushort>(),
+        Bias = weight.Bias?.View<float>() ?? output.View<float>(),
+        HasBias = weight.HasBias ? 1 : 0,
+        NumRows = numRows,
+        NumColumns = weight.OutFeatures,
+        UpOffset = weight.UpOffset,
+    };
+
+    private void Launch(GpuQuantizedWeight weight, GpuBuffer input, GpuBuffer output, int numRows, LinearEpilogue epilogue)
+    {
+        if (numRows == 0)
+            return;
+        if (_quantizedStream is not null && QuantizedStreamKernel.Supports(weight, input, epilogue) && LaunchCodes(weight, input, output, numRows, epilogue))
+            return;
+        if (epilogue == LinearEpilogue.GateUp && input.Type != output.Type)
+            throw new ArgumentException($"gate and up of {input.Type} rows make {input.Type}, not {output.Type}", nameof(output));
+        _quantizedPlain.Launch(weight, input, QuantizedOutputOf(weight, output, numRows), epilogue);
+    }
+
+    /// <summary>Queues the product on tensor cores: few rows as the weight streams through, many with halves. False where it needs workspace that there is not.</summary>
+    private bool LaunchCodes(GpuQuantizedWeight weight, GpuBuffer input, GpuBuffer output, int numRows, LinearEpilogue epilogue)
+    {
+        if (numRows <= QuantizedStreamKernel.MaxRows)
+        {
+            if (weight.InputOrder is { } order)
+            {
+                if (_reordered is null || _reordered.Length < (long)numRows * weight.InFeatures)
+                    return false;
+                _reorder.Launch(input, order, _reordered, numRows, weight.InFeatures);
+                input = _reordered;
+            }
+            _quantizedStream!.Launch(weight, input, QuantizedOutputOf(weight, output, numRows), epilogue);
+            return true;
+        }
+        if (_dequantized is null || _dequantized.Length < (long)weight.OutFeatures * weight.InFeatures)
+            return false;
+        // The workspace may have moved since the last product.
+        if (weight.Dequantized?.Matrix != _dequantized)
+            weight.Dequantized = new(_device, _fillRandom, _dequantized, weight.Bias, weight.OutFeatures, weight.InFeatures, weight.UpOffset);
+        if (_hopperLinear is not null && _hopperLinear.Supports(weight.Dequantized, epilogue))
+        {
+            _dequantize!.Launch(weight, _dequantized);
+            _hopperLinear.Launch(weight.Dequantized, input, output, numRows, epilogue);
+            return true;
+        }
+        if (_mmaLinear is null || !MmaLinearKernel.Supports(weight.Dequantized, input) || (epilogue == LinearEpilogue.Halves && weight.OutFeatures % 2 != 0))
+            return false;
+        _dequantize!.Launch(weight, _dequantized);
+        _mmaLinear.Launch(weight.Dequantized, input, output, numRows, epilogue);
+        return true;
+    }
+
+    private bool WidensCodes(ModelShape model) => model.Quantization is not null && ActivationType(model) == ElementType.F16;
+
+    /// <summary>Elements of a model's largest matrix.</summary>
+    private static long DequantizedLength(ModelShape model) =>
+        (long)model.HiddenSize * Math.Max(2 * model.IntermediateSize, Math.Max(model.Attention.QkvWidth, model.Attention.QueryWidth));
+
+    private static long ReorderedLength(ModelShape model) =>
+        (long)QuantizedStreamKernel.MaxRows * Math.Max(model.HiddenSize, Math.Max(model.IntermediateSize, model.Attention.QueryWidth));
+
+    private void ReserveQuantized(ModelShape model)
+    {
+        _dequantized?.Dispose();
+        _reordered?.Dispose();
+        bool isNeeded = WidensCodes(model);
+        _dequantized = isNeeded ? GpuBuffer.Allocate(_device, ElementType.F16, DequantizedLength(model)) : null;
+        _reordered = isNeeded ? GpuBuffer.Allocate(_device, ElementType.F16, ReorderedLength(model)) : null;
+    }
+
+    private GpuQuantizedWeight? OwnQuantized(LinearWeight weight) =>
+        weight is not GpuQuantizedWeight own ? null : own.Device == _device ? own : throw new ArgumentException($"the weight does not belong to {Device}", nameof(weight));
+}

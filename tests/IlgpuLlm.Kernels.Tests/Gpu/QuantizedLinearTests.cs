@@ -1,0 +1,170 @@
+using IlgpuLlm.Kernels.Gpu;
+using IlgpuLlm.Kernels.Tests.Reference;
+
+namespace IlgpuLlm.Kernels.Tests.Gpu;
+
+/// <summary>Products with quantized weights, every kernel against the double-precision reference.</summary>
+[TestClass]
+public sealed class QuantizedLinearTests
+{
+    private const int EmulatedLanes = 256;
+    private static readonly int[] RowCounts = [1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127, 128, 129, 130];
+
+    [TestMethod]
+    [DataRow(4, 32, 5, 96)]
+    [DataRow(4, -1, 19, 37)]
+    [DataRow(4, 64, 33, 192)]
+    [DataRow(8, 128, 17, 256)]
+    [DataRow(8, -1, 6, 50)]
+    [DataRow(8, 32, 40, 96)]
+    public void Linear_Floats_MatchesReference(int bits, int groupSize, int outFeatures, int inFeatures)
+    {
+        foreach (bool isReordered in new[] { false, true })
+        {
+            using GpuBackend backend = TestDevice.Create();
+            var data = new QuantizedData(bits, groupSize, outFeatures, inFeatures, isReordered, maxRows: 3);
+            using LinearWeight weight = data.Load(backend);
+            foreach (int rows in new[] { 1, 3 })
+            {
+                double[] expected = ReferenceKernels.Linear(data.Weight, data.Bias, data.X, rows, outFeatures, inFeatures);
+                using DeviceBuffer input = backend.Upload(data.X), output = backend.Upload(new float[rows * outFeatures]);
+                backend.Linear(weight, input, output, rows);
+                TestTensors.AssertClose(expected, backend.Download(output), 2e-5, 1e-5, $"{rows} rows");
+                backend.LinearAdd(weight, input, output, rows);
+                TestTensors.AssertClose([.. expected.Select(v => 2 * v)], backend.Download(output), 4e-5, 1e-5, $"{rows} rows twice");
+            }
+        }
+    }
+
+    [TestMethod]
+    [DataRow(4, 8)]
+    [DataRow(8, 24)]
+    [DataRow(4, 10)]
+    public void LinearSiluMul_Floats_MatchesReference(int bits, int intermediate)
+    {
+        const int Hidden = 64, Rows = 3;
+        using GpuBackend backend = TestDevice.Create();
+        var data = new QuantizedData(bits, 32, 2 * intermediate, Hidden, isReordered: false, Rows);
+        var model = new ModelShape(Hidden, intermediate, new AttentionShape(2, 1, 32, 0, 1), ElementType.F16, data.Format);
+        using LinearWeight weight = data.Fill(backend.CreateQuantizedGateUp(model, data.Format, hasBias: true, []));
+        using DeviceBuffer input = backend.Upload(data.X), output = backend.Allocate(ElementType.F32, Rows * intermediate);
+        backend.LinearSiluMul(weight, input, output, Rows);
+        TestTensors.AssertClose(data.SiluMul(Rows), backend.Download(output), 2e-5, 1e-5, "silu(gate) * up");
+    }
+
+    [TestMethod]
+    [DataRow(4)]
+    [DataRow(8)]
+    public void FillRandom_MatchesItsDefinition(int bits)
+    {
+        const int OutFeatures = 32, InFeatures = 70;
+        const float Amplitude = 0.5f;
+        using GpuBackend backend = TestDevice.Create();
+        var format = new QuantizationFormat(bits, 10);
+        var model = new ModelShape(InFeatures, OutFeatures / 2, new AttentionShape(2, 1, 32, 0, 1), ElementType.F16, format);
+        using LinearWeight plain = backend.CreateQuantizedLinear(OutFeatures, InFeatures, format, hasBias: false, []);
+        using LinearWeight gateUp = backend.CreateQuantizedGateUp(model, format, hasBias: false, []);
+        plain.FillRandom(7, Amplitude);
+        gateUp.FillRandom(7, Amplitude);
+        int middle = 1 << (bits - 1);
+        float[] w = new float[OutFeatures * InFeatures], x = TestTensors.Random(1, InFeatures);
+        for (int i = 0; i < w.Length; i++)
+            w[i] = ((int)(FillRandomKernel.Hash(7, i) >> (64 - bits)) - middle) * (float)(Half)(Amplitude / middle);
+        double[] expected = ReferenceKernels.Linear(w, null, x, 1, OutFeatures, InFeatures);
+        using DeviceBuffer input = backend.Upload(x), output = backend.Allocate(ElementType.F32, OutFeatures);
+        backend.Linear(plain, input, output, 1);
+        TestTensors.AssertClose(expected, backend.Download(output), 2e-5, 1e-5, "in order");
+        using DeviceBuffer activations = backend.Allocate(ElementType.F32, OutFeatures / 2);
+        backend.LinearSiluMul(gateUp, input, activations, 1);
+        double[] silu = ReferenceKernels.SiluMul([.. expected.Select(v => (float)v)], 1, OutFeatures / 2);
+        TestTensors.AssertClose(silu, backend.Download(activations), 2e-5, 1e-5, "gate and up");
+    }
+
+    [TestMethod]
+    [DataRow(4, 32, 1, nameof(LinearEpilogue.Floats))]
+    [DataRow(4, 128, 3, nameof(LinearEpilogue.Residual))]
+    [DataRow(8, 64, 8, nameof(LinearEpilogue.Halves))]
+    [DataRow(4, 64, 11, nameof(LinearEpilogue.Floats))]
+    [DataRow(8, -1, 2, nameof(LinearEpilogue.Floats))]
+    [DataRow(4, 64, 2, nameof(LinearEpilogue.GateUp))]
+    public void Stream_Emulated_MatchesReference(int bits, int groupSize, int rows, string epilogue)
+    {
+        const int OutFeatures = 32, InFeatures = 128;
+        using var device = IlgpuCpuDevice.Create(EmulatedLanes);
+        var kernel = new QuantizedStreamKernel(device);
+        CheckEmulated(device, bits, groupSize, OutFeatures, InFeatures, rows, Enum.Parse<LinearEpilogue>(epilogue), kernel.Launch);
+    }
+
+    [TestMethod]
+    [DataRow(4, 128, 200, 128)]
+    [DataRow(4, 32, 64, 320)]
+    [DataRow(4, -1, 1000, 704)]
+    [DataRow(8, 64, 136, 704)]
+    [DataRow(8, 128, 264, 256)]
+    public void Linear_Halves_MatchesReference(int bits, int groupSize, int outFeatures, int inFeatures)
+    {
+        using GpuBackend backend = TestDevice.Create();
+        if (backend.IsHostMemory)
+            Assert.Inconclusive("skipped: tensor cores need a CUDA device");
+        var model = new ModelShape(Math.Max(outFeatures, inFeatures) / 64 * 64 + 64, 1024, new AttentionShape(2, 1, 64, 0, 1), ElementType.F16, new(bits, groupSize));
+        backend.ReserveWorkspace(new(model, RowCounts[^1], 1, 64));
+        foreach (bool isReordered in new[] { false, true })
+        {
+            var data = new QuantizedData(bits, groupSize, outFeatures, inFeatures, isReordered, RowCounts[^1]);
+            using LinearWeight weight = data.Load(backend);
+            double[] all = ReferenceKernels.Linear(data.Weight, data.Bias, data.X, RowCounts[^1], outFeatures, inFeatures);
+            using DeviceBuffer input = backend.Allocate(ElementType.F16, data.X.Length), output = backend.Allocate(ElementType.F32, all.Length);
+            backend.Upload([.. data.X.Select(v => (Half)v)], input);
+            foreach (int rows in RowCounts)
+            {
+                backend.Linear(weight, input, output, rows);
+                TestTensors.AssertClose(all[..(rows * outFeatures)], backend.Download(output)[..(rows * outFeatures)], 5e-3, 1e-3, $"{rows} rows, reordered: {isReordered}");
+            }
+        }
+    }
+
+    [TestMethod]
+    [DataRow(4, false)]
+    [DataRow(4, true)]
+    [DataRow(8, false)]
+    public void Dequantize_Emulated_IsExact(int bits, bool isReordered)
+    {
+        const int OutFeatures = 21, InFeatures = 128;
+        using var device = IlgpuCpuDevice.Create(EmulatedLanes);
+        var data = new QuantizedData(bits, 32, OutFeatures, InFeatures, isReordered, maxRows: 1);
+        using var weight = new GpuQuantizedWeight(
+            device, new QuantizedFillKernel(device), OutFeatures, InFeatures, data.Format, hasBias: true, data.Order);
+        data.Fill(weight);
+        using var output = GpuBuffer.Allocate(device, ElementType.F16, OutFeatures * InFeatures);
+        new DequantizeKernel(device).Launch(weight, output);
+        byte[] bytes = new byte[output.ByteLength];
+        device.CopyToHost(output.Address, bytes);
+        float[] actual = [.. System.Runtime.InteropServices.MemoryMarshal.Cast<byte, Half>(bytes).ToArray().Select(h => (float)h)];
+        TestTensors.AssertSameBits(TestTensors.RoundTo(ElementType.F16, data.Weight), actual, "halves");
+    }
+
+    private static void CheckEmulated(
+        IlgpuCpuDevice device, int bits, int groupSize, int outFeatures, int inFeatures, int rows, LinearEpilogue epilogue,
+        Action<GpuQuantizedWeight, GpuBuffer, QuantizedOutput, LinearEpilogue> launch)
+    {
+        var data = new QuantizedData(bits, groupSize, outFeatures, inFeatures, isReordered: false, rows);
+        bool isGateUp = epilogue == LinearEpilogue.GateUp, isHalves = isGateUp || epilogue == LinearEpilogue.Halves;
+        using var weight = new GpuQuantizedWeight(
+            device, new QuantizedFillKernel(device), outFeatures, inFeatures, data.Format, hasBias: true, [], isGateUp ? GpuLinearWeight.GateUpBlock : null);
+        data.Fill(weight);
+        int width = isGateUp ? outFeatures / 2 : outFeatures;
+        using var input = GpuBuffer.Allocate(device, ElementType.F16, data.X.Length);
+        using var output = GpuBuffer.Allocate(device, isHalves ? ElementType.F16 : ElementType.F32, rows * width);
+        Half[] x = [.. data.X.Select(v => (Half)v)];
+        device.CopyToDevice(System.Runtime.InteropServices.MemoryMarshal.AsBytes(x.AsSpan()), input.Address);
+        device.CopyToDevice(new byte[output.ByteLength], output.Address);
+        launch(weight, input, GpuBackend.QuantizedOutputOf(weight, output, rows), epilogue);
+        byte[] bytes = new byte[output.ByteLength];
+        device.CopyToHost(output.Address, bytes);
+        float[] actual = isHalves
+            ? [.. System.Runtime.InteropServices.MemoryMarshal.Cast<byte, Half>(bytes).ToArray().Select(h => (float)h)]
+            : System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(bytes).ToArray();
+        double[] expected = isGateUp ? data.SiluMul(rows) : ReferenceKernels.Linear(data.Weight, data.Bias, data.X, rows, outFeatures, inFeatures);
+        TestTensors.AssertClose(expected, actual, 5e-3, 1e-3, $"{epilogue}, {rows} rows");
+    }
+}
