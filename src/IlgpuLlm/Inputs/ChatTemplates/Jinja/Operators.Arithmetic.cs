@@ -65,7 +65,7 @@ internal static partial class Operators
                 case "/":
                     return b == 0 ? throw new JinjaException("division by zero") : (double)a / b;
                 case "**":
-                    return b < 0 ? Power(a, b) : Power(a, (ulong)b);
+                    return b < 0 ? (object)Power((double)a, b) : Power(a, (ulong)b);
             }
             if (b == 0)
                 throw new JinjaException("integer division or modulo by zero");
