@@ -7,7 +7,7 @@ public sealed record ChatTemplateLimits
     public static ChatTemplateLimits Default { get; } = new();
 
     /// <summary>Most steps: expressions and statements evaluated, and one for 16 characters or items that an operation reads or makes.</summary>
-    public long MaxSteps { get; init; } = 10_000_000;
+    public long MaxSteps { get; init; } = 4_000_000;
 
     /// <summary>Most characters of the result, and of any text on the way to it.</summary>
     public int MaxOutputLength { get; init; } = 16_000_000;
