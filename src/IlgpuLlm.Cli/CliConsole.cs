@@ -23,6 +23,12 @@ internal sealed class CliConsole
     /// <summary>Whether a person sees <see cref="Error"/>.</summary>
     public bool IsErrorTerminal { get; init; }
 
+    /// <summary>Whether a person writes <see cref="In"/>.</summary>
+    public bool IsInTerminal { get; init; }
+
+    /// <summary>What Ctrl-C does.</summary>
+    public Interrupts Interrupts { get; init; } = new();
+
     /// <summary>Whether colours are welcome on a terminal (https://no-color.org).</summary>
     public bool AllowColors { get; init; }
 
@@ -34,6 +40,7 @@ internal sealed class CliConsole
         Error = new StreamWriter(Console.OpenStandardError(), Utf8) { AutoFlush = true },
         IsOutTerminal = !Console.IsOutputRedirected,
         IsErrorTerminal = !Console.IsErrorRedirected,
+        IsInTerminal = !Console.IsInputRedirected,
         AllowColors = string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR")),
     };
 

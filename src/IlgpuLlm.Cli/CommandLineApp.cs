@@ -62,6 +62,7 @@ internal static class CommandLineApp
         var root = new RootCommand("Runs large language models: Llama and Mistral checkpoints in Hugging Face layout, on the CPU or a CUDA GPU.")
         {
             GenerateCommand.Create(console, verbose),
+            ChatCommand.Create(console, verbose),
             TokenizeCommand.Create(console),
             InfoCommand.Create(console),
             BenchCommand.Create(console),
@@ -77,7 +78,7 @@ internal static class CommandLineApp
     private static void CheckSyntax(string[] args, ParseResult parse)
     {
         if (parse.CommandResult.Command is RootCommand && parse.Tokens.Count == 0)
-            throw new UsageException("no command: give generate, tokenize, info or bench; --help describes them");
+            throw new UsageException("no command: give generate, chat, tokenize, info or bench; --help describes them");
         if (parse.Action is ParseErrorAction)
             throw new UsageException(parse.Errors[^1].Message);
         // The parser takes the value of --json=false for one of the prompts.

@@ -85,6 +85,22 @@ public sealed partial class AsyncLLM : IAsyncDisposable
         }
     }
 
+    /// <summary>Answers a conversation, output by output: the model's chat template makes the prompt of it.</summary>
+    /// <param name="messages">The conversation so far.</param>
+    /// <param name="sampling">Null: <see cref="DefaultSamplingParams"/>.</param>
+    /// <param name="options">How the prompt is made; null: defaults.</param>
+    /// <param name="requestId">As of <see cref="GenerateAsync"/>.</param>
+    /// <param name="cancellationToken">Aborts the request; its blocks are freed before the next step. So does leaving the loop early.</param>
+    /// <exception cref="Inputs.ChatTemplates.ChatTemplateException">The model has no chat template, or it refuses the conversation.</exception>
+    /// <inheritdoc cref="GenerateAsync" path="/exception"/>
+    public IAsyncEnumerable<RequestOutput> ChatAsync(IReadOnlyList<ChatMessage> messages, SamplingParams? sampling = null, ChatOptions? options = null,
+        string? requestId = null, CancellationToken cancellationToken = default) =>
+        GenerateAsync(_engine.Chat.Process(messages, options), sampling, requestId, cancellationToken);
+
+    /// <summary>The prompt that <see cref="ChatAsync"/> makes of a conversation.</summary>
+    /// <exception cref="Inputs.ChatTemplates.ChatTemplateException">The model has no chat template, or it refuses the conversation.</exception>
+    public string ApplyChatTemplate(IReadOnlyList<ChatMessage> messages, ChatOptions? options = null) => _engine.Chat.Render(messages, options);
+
     /// <summary>Stops the engine after its current step. Requests that still run end with <see cref="ObjectDisposedException"/>.</summary>
     public async ValueTask DisposeAsync()
     {

@@ -100,6 +100,39 @@ public sealed class LLM : IDisposable
     public RequestOutput Generate(Prompt prompt, SamplingParams? sampling = null, CancellationToken cancellationToken = default) =>
         Generate([prompt], sampling, null, cancellationToken)[0];
 
+    /// <summary>Answers a conversation: the model's chat template makes the prompt of it.</summary>
+    /// <param name="messages">The conversation so far.</param>
+    /// <param name="sampling">Null: <see cref="DefaultSamplingParams"/>.</param>
+    /// <param name="options">How the prompt is made; null: defaults.</param>
+    /// <param name="cancellationToken">Ends the request.</param>
+    /// <returns>The answer; <see cref="RequestOutput.Prompt"/> is the rendered prompt.</returns>
+    /// <exception cref="Inputs.ChatTemplates.ChatTemplateException">The model has no chat template, or it refuses the conversation.</exception>
+    /// <exception cref="InvalidRequestException">A parameter is not valid, or the prompt is too long; nothing was run.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    /// <exception cref="ObjectDisposedException">The engine was disposed.</exception>
+    public RequestOutput Chat(IReadOnlyList<ChatMessage> messages, SamplingParams? sampling = null, ChatOptions? options = null,
+        CancellationToken cancellationToken = default) => Chat([messages], sampling, options, null, cancellationToken)[0];
+
+    /// <summary>Answers many conversations.</summary>
+    /// <param name="conversations">The conversations.</param>
+    /// <param name="sampling">For all of them; null: <see cref="DefaultSamplingParams"/>.</param>
+    /// <param name="options">How the prompts are made; null: defaults.</param>
+    /// <param name="progress">Told how many requests have ended.</param>
+    /// <param name="cancellationToken">Ends all of them.</param>
+    /// <returns>One output a conversation, in order.</returns>
+    /// <inheritdoc cref="Chat(IReadOnlyList{ChatMessage}, SamplingParams?, ChatOptions?, CancellationToken)" path="/exception"/>
+    public IReadOnlyList<RequestOutput> Chat(IEnumerable<IReadOnlyList<ChatMessage>> conversations, SamplingParams? sampling = null, ChatOptions? options = null,
+        IProgress<int>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(conversations);
+        return Generate(conversations.Select(messages => _engine.Chat.Process(messages, options)), sampling, progress, cancellationToken);
+    }
+
+    /// <summary>The prompt that <see cref="Chat(IReadOnlyList{ChatMessage}, SamplingParams?, ChatOptions?, CancellationToken)"/> makes of a conversation.</summary>
+    /// <inheritdoc cref="Chat(IReadOnlyList{ChatMessage}, SamplingParams?, ChatOptions?, CancellationToken)" path="/param"/>
+    /// <exception cref="Inputs.ChatTemplates.ChatTemplateException">The model has no chat template, or it refuses the conversation.</exception>
+    public string ApplyChatTemplate(IReadOnlyList<ChatMessage> messages, ChatOptions? options = null) => _engine.Chat.Render(messages, options);
+
     /// <summary>Frees the model and the device.</summary>
     public void Dispose()
     {

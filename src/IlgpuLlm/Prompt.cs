@@ -17,6 +17,9 @@ public sealed record Prompt
     /// <summary>A prompt given as tokens.</summary>
     public static Prompt FromTokens(IReadOnlyList<int> tokenIds) => new(null, tokenIds ?? throw new ArgumentNullException(nameof(tokenIds)));
 
+    /// <summary>A text whose tokens are known: the text is reported, the tokens are fed.</summary>
+    internal static Prompt FromTextAndTokens(string text, IReadOnlyList<int> tokenIds) => new(text, tokenIds);
+
     /// <summary>The same as <see cref="FromText"/>.</summary>
     public static implicit operator Prompt(string text) => FromText(text);
 }

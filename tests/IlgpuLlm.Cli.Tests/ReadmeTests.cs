@@ -23,6 +23,7 @@ public sealed class ReadmeTests
 
     [TestMethod]
     [DataRow("generate")]
+    [DataRow("chat")]
     [DataRow("tokenize")]
     [DataRow("info")]
     [DataRow("bench latency")]

@@ -24,7 +24,7 @@ internal sealed class GenerateRun(GenerateRequest request, CliConsole console)
 
     private async Task<(IReadOnlyList<string> Failures, RunStatistics Statistics)> StreamAsync(ILoggerFactory? loggers, CancellationToken cancellationToken)
     {
-        await using var llm = await LoadAsync(options => AsyncLLM.CreateAsync(options, loggers, cancellationToken), cancellationToken).ConfigureAwait(false);
+        await using var llm = await ModelLoading.LoadAsync(console, request.Engine, request.Verbose, options => AsyncLLM.CreateAsync(options, loggers, cancellationToken), cancellationToken).ConfigureAwait(false);
         var sampling = SamplingFor(llm.Info, llm.DefaultSamplingParams) with { OutputKind = RequestOutputKind.Delta };
         var statistics = new RunStatistics(llm.Info);
         List<string> failures = [];
@@ -44,7 +44,7 @@ internal sealed class GenerateRun(GenerateRequest request, CliConsole console)
 
     private async Task<(IReadOnlyList<string> Failures, RunStatistics Statistics)> BatchAsync(ILoggerFactory? loggers, CancellationToken cancellationToken)
     {
-        using var llm = await LoadAsync(options => Task.Run(() => new LLM(options, loggers), cancellationToken), cancellationToken).ConfigureAwait(false);
+        using var llm = await ModelLoading.LoadAsync(console, request.Engine, request.Verbose, options => Task.Run(() => new LLM(options, loggers), cancellationToken), cancellationToken).ConfigureAwait(false);
         var sampling = SamplingFor(llm.Info, llm.DefaultSamplingParams);
         var outputs = await ProgressDisplay.RunAsync(console, "generating", request.Verbose, report => Task.Run(() => llm.Generate(request.Prompts, sampling,
             new SynchronousProgress<int>(numDone => report(numDone / (double)request.Prompts.Count)), cancellationToken), cancellationToken)).ConfigureAwait(false);
@@ -58,13 +58,6 @@ internal sealed class GenerateRun(GenerateRequest request, CliConsole console)
         console.Out.Flush();
         return (Failures(outputs), statistics);
     }
-
-    /// <summary>Loads with a progress bar. A load that was cancelled is left behind: the program ends anyway.</summary>
-    private Task<T> LoadAsync<T>(Func<EngineOptions, Task<T>> load, CancellationToken cancellationToken) =>
-        ProgressDisplay.RunAsync(console, "loading", request.Verbose, report => load(request.Engine with
-        {
-            Progress = new SynchronousProgress<Loading.LoadProgress>(p => report(p.Share)),
-        }).WaitAsync(cancellationToken));
 
     private SamplingParams SamplingFor(EngineInfo info, SamplingParams defaults)
     {

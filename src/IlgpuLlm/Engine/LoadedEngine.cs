@@ -1,4 +1,5 @@
 using IlgpuLlm.Inputs;
+using IlgpuLlm.Inputs.ChatTemplates;
 using IlgpuLlm.Inputs.Tokenization;
 using IlgpuLlm.Outputs;
 using IlgpuLlm.Scheduling;
@@ -17,6 +18,8 @@ internal sealed class LoadedEngine(EngineCore core, InputProcessor inputs, TextT
     public InputProcessor Inputs { get; } = inputs;
 
     public TextTokenizer? Tokenizer { get; } = tokenizer;
+
+    public ChatProcessor Chat { get; } = new(tokenizer, info.ModelFolder);
 
     public SamplingParams DefaultSampling { get; } = defaultSampling;
 

@@ -45,7 +45,9 @@ public sealed class TextTokenizer
                 throw new CheckpointException(parts.File, $"post_processor: token id {id} is not in the vocabulary of {VocabSize} tokens");
         }
         AddBosToken = BosTokenId is { } bos && _template.Before.Contains(bos);
-        ChatTemplate = config.ChatTemplate;
+        ChatTemplates = config.ChatTemplates;
+        SpecialTokens = TokensByRole(config);
+        AdditionalSpecialTokens = config.AdditionalSpecialTokens;
     }
 
     /// <summary>The greatest token id plus one, added tokens included. A model may have more rows in its embedding.</summary>
@@ -61,7 +63,16 @@ public sealed class TextTokenizer
     public bool AddBosToken { get; }
 
     /// <summary>The Jinja template that turns a conversation into a prompt, or null.</summary>
-    public string? ChatTemplate { get; }
+    public string? ChatTemplate => ChatTemplates.GetValueOrDefault("default");
+
+    /// <summary>All chat templates by name, <c>default</c> among them; chat_template.jinja comes before tokenizer_config.json.</summary>
+    public IReadOnlyDictionary<string, string> ChatTemplates { get; }
+
+    /// <summary>The texts of special tokens by their role: <c>bos_token</c>, <c>eos_token</c>, <c>unk_token</c>, <c>pad_token</c> and so on.</summary>
+    public IReadOnlyDictionary<string, string> SpecialTokens { get; }
+
+    /// <summary>The texts of tokenizer_config.json's additional_special_tokens.</summary>
+    public IReadOnlyList<string> AdditionalSpecialTokens { get; }
 
     /// <summary>The tokenizer underneath, which knows neither added tokens nor BOS and EOS; for use with Microsoft.ML.Tokenizers.</summary>
     public Tokenizer Inner => _inner;
@@ -138,6 +149,17 @@ public sealed class TextTokenizer
     /// <param name="skipSpecialTokens">Whether special tokens are left out.</param>
     public IncrementalDetokenizer CreateDetokenizer(ReadOnlySpan<int> promptIds, bool skipSpecialTokens = true) =>
         new(_inner.CreateTextStream(_vocabulary, showControls: true, eager: true), skipSpecialTokens ? _special : [], promptIds);
+
+    // What tokenizer_config.json leaves open, the tokenizer file may know.
+    private Dictionary<string, string> TokensByRole(TokenizerConfig config)
+    {
+        Dictionary<string, string> tokens = new(config.TokensByRole);
+        if (BosTokenId is { } bos)
+            tokens.TryAdd("bos_token", _vocabulary.Token(bos)!);
+        if (EosTokenId is { } eos)
+            tokens.TryAdd("eos_token", _vocabulary.Token(eos)!);
+        return tokens;
+    }
 
     private void EncodeSection(string section, bool isFirst, bool parseSpecial, List<TokenSpan> tokens)
     {

@@ -27,8 +27,14 @@ internal sealed record TokenizerConfig
     /// <summary>The texts of all tokens that are special by their role (bos_token, pad_token, additional_special_tokens and so on).</summary>
     public IReadOnlyList<string> SpecialTokens { get; private init; } = [];
 
-    /// <summary>The chat template.</summary>
-    public string? ChatTemplate { get; init; }
+    /// <summary>The texts of the tokens by their role: <c>bos_token</c>, <c>eos_token</c> and so on.</summary>
+    public IReadOnlyDictionary<string, string> TokensByRole { get; private init; } = new Dictionary<string, string>();
+
+    /// <summary>The texts of additional_special_tokens.</summary>
+    public IReadOnlyList<string> AdditionalSpecialTokens { get; private init; } = [];
+
+    /// <summary>The chat templates by name; a template without a name is <c>default</c>.</summary>
+    public IReadOnlyDictionary<string, string> ChatTemplates { get; init; } = new Dictionary<string, string>();
 
     private static readonly string[] Roles = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
@@ -36,14 +42,13 @@ internal sealed record TokenizerConfig
     /// <exception cref="CheckpointException">It is malformed.</exception>
     public static TokenizerConfig Read(JsonField root, string file)
     {
-        List<string> special = [];
+        Dictionary<string, string> roles = [];
         foreach (string role in Roles)
         {
             if (TokenText(root, role) is { } text)
-                special.Add(text);
+                roles.Add(role, text);
         }
-        if (root.Optional("additional_special_tokens") is { } additional)
-            special.AddRange(additional.Items().Select(TokenText));
+        List<string> additional = [.. root.Optional("additional_special_tokens")?.Items().Select(TokenText) ?? []];
         List<AddedToken> added = [];
         foreach ((string key, JsonField value) in root.Optional("added_tokens_decoder")?.Members() ?? [])
         {
@@ -60,8 +65,10 @@ internal sealed record TokenizerConfig
             AddEosToken = root.Optional("add_eos_token")?.Bool(),
             Legacy = root.Bool("legacy", absent: true),
             AddedTokens = added,
-            SpecialTokens = special,
-            ChatTemplate = ReadChatTemplate(root),
+            SpecialTokens = [.. roles.Values, .. additional],
+            TokensByRole = roles,
+            AdditionalSpecialTokens = additional,
+            ChatTemplates = ReadChatTemplates(root),
         };
     }
 
@@ -87,18 +94,16 @@ internal sealed record TokenizerConfig
     // A token is given as a string, or as an object with its flags.
     private static string TokenText(JsonField token) => token.IsObject ? token["content"].String() : token.String();
 
-    // One template, or several with names, of which "default" counts.
-    private static string? ReadChatTemplate(JsonField root)
+    // One template, or several with names.
+    private static Dictionary<string, string> ReadChatTemplates(JsonField root)
     {
+        Dictionary<string, string> templates = [];
         if (root.Optional("chat_template") is not { } template)
-            return null;
+            return templates;
         if (!template.IsArray)
-            return template.String();
-        foreach (JsonField named in template.Items())
-        {
-            if (named["name"].String() == "default")
-                return named["template"].String();
-        }
-        return null;
+            templates.Add("default", template.String());
+        foreach (JsonField named in template.IsArray ? template.Items() : [])
+            templates[named["name"].String()] = named["template"].String();
+        return templates;
     }
 }

@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 
 namespace IlgpuLlm.Inputs.Tokenization;
@@ -20,7 +21,7 @@ internal static class TokenizerLoader
         TokenizerConfig config = File.Exists(configFile) ? ReadConfig(ReadBytes(configFile), configFile) : new TokenizerConfig();
         string templateFile = Path.Combine(folder, "chat_template.jinja");
         if (File.Exists(templateFile))
-            config = config with { ChatTemplate = System.Text.Encoding.UTF8.GetString(ReadBytes(templateFile)) };
+            config = config with { ChatTemplates = new Dictionary<string, string>(config.ChatTemplates) { ["default"] = Encoding.UTF8.GetString(ReadBytes(templateFile)) } };
         return Build(ReadBytes(file), file, config);
     }
 
