@@ -8,7 +8,7 @@ public sealed unsafe partial class CpuBackend
         ShapeChecks.Count(numTokens, nameof(numTokens));
         ShapeChecks.Buffer(tokenIds, ElementType.I32, numTokens, 1, nameof(tokenIds));
         ShapeChecks.Buffer(hidden, ElementType.F32, numTokens, table.InFeatures, nameof(hidden));
-        _embedding.Table = FromLinear(table, nameof(table));
+        _embedding.Table = table as CpuLinearWeight ?? throw ForeignWeight(table, nameof(table));
         _embedding.TokenIds = CpuBuffer.From(tokenIds).Ints;
         _embedding.Hidden = CpuBuffer.From(hidden).Floats;
         _embedding.NumTokens = numTokens;
@@ -118,7 +118,7 @@ public sealed unsafe partial class CpuBackend
         ShapeChecks.Count(numRows, nameof(numRows));
         ShapeChecks.Buffer(input, ElementType.F32, numRows, weight.InFeatures, nameof(input));
         ShapeChecks.Buffer(output, ElementType.F32, numRows, weight.OutFeatures, nameOfOutput);
-        _linear.Weight = FromLinear(weight, nameof(weight));
+        _linear.Weight = weight as CpuPanelWeight ?? throw ForeignWeight(weight, nameof(weight));
         _linear.Input = CpuBuffer.From(input).Floats;
         _linear.Output = CpuBuffer.From(output).Floats;
         _linear.NumRows = numRows;
@@ -136,6 +136,6 @@ public sealed unsafe partial class CpuBackend
         CpuBuffer.From(cache.Values);
     }
 
-    private static CpuLinearWeight FromLinear(LinearWeight weight, string name)
-        => weight as CpuLinearWeight ?? throw new ArgumentException($"the weight belongs to another backend: {weight.GetType().Name}", name);
+    private static ArgumentException ForeignWeight(LinearWeight weight, string name)
+        => new($"the operation takes no weight of this kind or of another backend: {weight.GetType().Name}", name);
 }

@@ -88,6 +88,14 @@ public sealed unsafe partial class CpuBackend : Backend
         => CpuLinearWeight.ComputeByteLength(new PanelLayout(outFeatures, inFeatures, _kernels.PanelWidth), storage, hasBias);
 
     /// <inheritdoc/>
+    public override LinearWeight CreateQuantizedLinear(int outFeatures, int inFeatures, QuantizationFormat format, bool hasBias, ReadOnlySpan<int> inputOrder)
+        => new CpuQuantizedLinearWeight(_pool, _kernels.PanelWidth, outFeatures, inFeatures, format, hasBias, inputOrder);
+
+    /// <inheritdoc/>
+    public override long QuantizedLinearByteLength(int outFeatures, int inFeatures, QuantizationFormat format, bool hasBias, bool isReordered)
+        => CpuQuantizedLinearWeight.ComputeByteLength(new PanelLayout(outFeatures, inFeatures, _kernels.PanelWidth), format, hasBias, isReordered);
+
+    /// <inheritdoc/>
     public override long WorkspaceByteLength(WorkspaceShape shape)
         => base.WorkspaceByteLength(shape) + NumThreads * AttentionScratch.ComputeByteLength(shape.Model.Attention);
 

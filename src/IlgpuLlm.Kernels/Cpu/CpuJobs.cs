@@ -17,7 +17,7 @@ internal sealed unsafe class CopyJob : ParallelJob
 /// <summary>Panels of a linear layer.</summary>
 internal sealed unsafe class LinearJob(CpuKernels kernels, NativeBlock scratch) : ParallelJob
 {
-    public CpuLinearWeight Weight = null!;
+    public CpuPanelWeight Weight = null!;
     public float* Input;
     public float* Output;
     public int NumRows;

@@ -28,7 +28,7 @@ internal abstract unsafe class CpuKernels
     public abstract int LinearScratchLength { get; }
 
     /// <summary>Panels [firstPanel, endPanel) of output = input W^T + bias, or of output += that.</summary>
-    public abstract void Linear(CpuLinearWeight weight, float* input, float* output, int numRows, bool accumulate, int firstPanel, int endPanel, float* scratch);
+    public abstract void Linear(CpuPanelWeight weight, float* input, float* output, int numRows, bool accumulate, int firstPanel, int endPanel, float* scratch);
 
     /// <summary>One row of RmsNorm.</summary>
     public abstract void RmsNorm(float* x, float* weight, float* output, int width, float epsilon);

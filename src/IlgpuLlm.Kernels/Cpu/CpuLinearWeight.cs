@@ -4,36 +4,23 @@ using System.Runtime.InteropServices;
 
 namespace IlgpuLlm.Kernels.Cpu;
 
-/// <summary>A linear layer's matrix in panels as wide as two of the machine's vectors; see <see cref="PanelLayout"/>.</summary>
-public sealed unsafe class CpuLinearWeight : LinearWeight
+/// <summary>A linear layer's matrix of floats or halves in panels.</summary>
+public sealed unsafe class CpuLinearWeight : CpuPanelWeight
 {
-    private readonly CpuThreadPool _pool;
     private readonly NativeBlock _panels;
-    private readonly NativeBlock? _bias;
 
     internal CpuLinearWeight(CpuThreadPool pool, int panelWidth, int outFeatures, int inFeatures, ElementType storage, bool hasBias)
-        : base(outFeatures, inFeatures, storage, hasBias)
+        : base(pool, new PanelLayout(outFeatures, inFeatures, panelWidth), storage, hasBias, quantization: null)
     {
-        _pool = pool;
-        Layout = new PanelLayout(outFeatures, inFeatures, panelWidth);
         _panels = new NativeBlock(Layout.Length * storage.SizeInBytes(), isDense: true);
-        if (hasBias)
-        {
-            _bias = new NativeBlock(outFeatures * sizeof(float));
-            NativeMemory.Clear(_bias.Pointer, (nuint)_bias.ByteLength);
-        }
         ClearMissingRows();
     }
-
-    internal PanelLayout Layout { get; }
-
-    internal float* Bias => _bias is null ? null : (float*)_bias.Pointer;
 
     /// <inheritdoc/>
     public override long ByteLength => ComputeByteLength(Layout, Storage, HasBias);
 
     internal static long ComputeByteLength(PanelLayout layout, ElementType storage, bool hasBias)
-        => layout.Length * storage.SizeInBytes() + (hasBias ? layout.OutFeatures * (long)sizeof(float) : 0);
+        => layout.Length * storage.SizeInBytes() + BiasByteLength(layout, hasBias);
 
     /// <summary>The first byte of a panel's block.</summary>
     internal byte* Panel(int block, int panel)
@@ -41,6 +28,14 @@ public sealed unsafe class CpuLinearWeight : LinearWeight
         ObjectDisposedException.ThrowIf(_panels.Pointer is null, this);
         return _panels.Pointer + Layout.Offset(block, panel) * Storage.SizeInBytes();
     }
+
+    internal override PanelBlock Block(int block, int panel) => new()
+    {
+        Format = Storage == ElementType.F32 ? PanelFormat.F32 : PanelFormat.F16,
+        Data = Panel(block, panel),
+        FirstInput = block * PanelLayout.BlockDepth,
+        Depth = Layout.Depth(block),
+    };
 
     /// <inheritdoc/>
     // A checkpoint is loaded in fewer calls than tiered compilation counts: 10 ns an element in tier 0, below 1 ns optimised.
@@ -76,24 +71,6 @@ public sealed unsafe class CpuLinearWeight : LinearWeight
         }
     }
 
-    /// <inheritdoc/>
-    public override void LoadBias(int first, ReadOnlySpan<float> values)
-    {
-        if (_bias is null)
-            throw new ArgumentException("this weight has no bias", nameof(values));
-        if (first < 0 || first > OutFeatures - values.Length)
-            throw new ArgumentOutOfRangeException(nameof(first), $"elements [{first}, {first + values.Length}) lie outside a bias of {OutFeatures}");
-        values.CopyTo(new Span<float>(Bias + first, values.Length));
-    }
-
-    /// <inheritdoc/>
-    public override void FillRandom(ulong seed, float amplitude)
-    {
-        _pool.Run(new FillRandomJob(this, seed, amplitude));
-        if (_bias is not null)
-            NativeMemory.Clear(_bias.Pointer, (nuint)_bias.ByteLength);
-    }
-
     /// <summary>Copies row <paramref name="row"/> as floats: [inFeatures].</summary>
     internal void CopyRow(int row, float* destination)
     {
@@ -112,9 +89,11 @@ public sealed unsafe class CpuLinearWeight : LinearWeight
     /// <inheritdoc/>
     public override void Dispose()
     {
+        base.Dispose();
         _panels.Dispose();
-        _bias?.Dispose();
     }
+
+    private protected override ParallelJob CreateFillRandomJob(ulong seed, float amplitude) => new FillRandomJob(this, seed, amplitude);
 
     private void ClearMissingRows()
     {
@@ -161,15 +140,8 @@ public sealed unsafe class CpuLinearWeight : LinearWeight
                 }
         }
 
-        /// <summary>SplitMix64's output function; its upper 24 bits, spread over [-1, 1).</summary>
+        /// <summary>24 bits, spread over [-1, 1).</summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private float Uniform(ulong index)
-        {
-            ulong z = seed * 0xD1342543DE82EF95 + (index + 1) * 0x9E3779B97F4A7C15;
-            z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
-            z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
-            z ^= z >> 31;
-            return (int)(z >> 40) * (1f / (1 << 23)) - 1;
-        }
+        private float Uniform(ulong index) => (int)(Hash(seed, index) >> 40) * (1f / (1 << 23)) - 1;
     }
 }

@@ -23,7 +23,7 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec> : CpuKernels
     public override int LinearScratchLength => PackedLength + WidenedLength + EdgeLength;
 
     /// <inheritdoc/>
-    public override void Linear(CpuLinearWeight weight, float* input, float* output, int numRows, bool accumulate, int firstPanel, int endPanel, float* scratch)
+    public override void Linear(CpuPanelWeight weight, float* input, float* output, int numRows, bool accumulate, int firstPanel, int endPanel, float* scratch)
     {
         PanelLayout layout = weight.Layout;
         int inFeatures = layout.InFeatures, outFeatures = layout.OutFeatures;
@@ -34,29 +34,28 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec> : CpuKernels
             float* c = output + (nint)row * outFeatures;
             for (int block = 0; block < layout.NumBlocks; block++)
             {
-                int depth = layout.Depth(block);
-                PackRows(input + (nint)row * inFeatures + block * PanelLayout.BlockDepth, inFeatures, rows, depth, scratch);
+                int first = block * PanelLayout.BlockDepth, depth = layout.Depth(block);
+                float* source = input + (nint)row * inFeatures;
+                if (weight.InputOrder is not null)
+                    PackReorderedRows(source, weight.InputOrder + first, inFeatures, rows, depth, scratch);
+                else
+                    PackRows(source + first, inFeatures, rows, depth, scratch);
                 for (int panel = firstPanel; panel < endPanel; panel++)
-                    MultiplyPanel(weight, block, panel, depth, scratch, rows, c, overwrite: block == 0 && !accumulate, widened, edge);
+                    MultiplyPanel(weight.Block(block, panel), panel * PanelWidth, outFeatures, scratch, rows, c, overwrite: block == 0 && !accumulate, widened, edge);
             }
             if (weight.Bias is not null)
                 AddBias(weight, c, rows, firstPanel * PanelWidth, Math.Min(endPanel * PanelWidth, outFeatures));
         }
     }
 
-    /// <summary>One block of one panel times all packed rows.</summary>
-    private static void MultiplyPanel(CpuLinearWeight weight, int block, int panel, int depth, float* packed, int rows, float* c, bool overwrite, float* widened, float* edge)
+    /// <summary>One block of one panel, whose first feature is <paramref name="column"/>, times all packed rows.</summary>
+    private static void MultiplyPanel(in PanelBlock block, int column, int outFeatures, float* packed, int rows, float* c, bool overwrite, float* widened, float* edge)
     {
-        int panelWidth = 2 * TSimd.Count, outFeatures = weight.OutFeatures, column = panel * panelWidth;
-        int columns = Math.Min(panelWidth, outFeatures - column);
-        byte* source = weight.Panel(block, panel);
-        bool isHalf = weight.Storage == ElementType.F16;
-        float* b = (float*)source;
-        if (isHalf && rows > 1)
-        {
-            MicroKernels<TSimd, TVec>.Widen((ushort*)source, widened, depth * panelWidth);
-            b = widened;
-        }
+        int panelWidth = 2 * TSimd.Count, columns = Math.Min(panelWidth, outFeatures - column), depth = block.Depth;
+        bool isFloat = block.Format == PanelFormat.F32;
+        float* b = isFloat ? (float*)block.Data : widened;
+        if (!isFloat && rows > 1)
+            Widen(block, widened);
         for (int row = 0, tile; row < rows; row += tile)
         {
             tile = MicroKernels<TSimd, TVec>.TileRows(rows - row);
@@ -65,12 +64,34 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec> : CpuKernels
             bool isEdge = columns < panelWidth;
             if (isEdge && !overwrite)
                 CopyTile(target, outFeatures, edge, panelWidth, tile, columns);
-            if (isHalf && rows == 1)
-                MicroKernels<TSimd, TVec>.MultiplyHalf(packed, (ushort*)source, depth, isEdge ? edge : target, overwrite);
+            if (!isFloat && rows == 1)
+                MultiplyRow(block, packed, isEdge ? edge : target, overwrite);
             else
                 MicroKernels<TSimd, TVec>.Multiply(tile, packed + row * depth, b, depth, isEdge ? edge : target, isEdge ? panelWidth : outFeatures, overwrite);
             if (isEdge)
                 CopyTile(edge, panelWidth, target, outFeatures, tile, columns);
+        }
+    }
+
+    /// <summary>Widens a block to floats, [depth, 2 vectors], so that several tiles can use it.</summary>
+    private static void Widen(in PanelBlock block, float* widened)
+    {
+        switch (block.Format)
+        {
+            case PanelFormat.F16: MicroKernels<TSimd, TVec>.Widen((ushort*)block.Data, widened, block.Depth * 2 * TSimd.Count); break;
+            case PanelFormat.Int4: QuantizedKernels<TSimd, TVec>.Widen4(block, widened); break;
+            default: QuantizedKernels<TSimd, TVec>.Widen8(block, widened); break;
+        }
+    }
+
+    /// <summary>One row times a block that is widened in registers.</summary>
+    private static void MultiplyRow(in PanelBlock block, float* row, float* c, bool overwrite)
+    {
+        switch (block.Format)
+        {
+            case PanelFormat.F16: MicroKernels<TSimd, TVec>.MultiplyHalf(row, (ushort*)block.Data, block.Depth, c, overwrite); break;
+            case PanelFormat.Int4: QuantizedKernels<TSimd, TVec>.MultiplyRow4(block, row, c, overwrite); break;
+            default: QuantizedKernels<TSimd, TVec>.MultiplyRow8(block, row, c, overwrite); break;
         }
     }
 
@@ -90,13 +111,29 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec> : CpuKernels
         }
     }
 
+    /// <summary><see cref="PackRows"/> of the features that <paramref name="order"/> names.</summary>
+    private static void PackReorderedRows(float* input, int* order, int stride, int rows, int depth, float* packed)
+    {
+        for (int row = 0, tile; row < rows; row += tile)
+        {
+            tile = MicroKernels<TSimd, TVec>.TileRows(rows - row);
+            float* target = packed + row * depth;
+            for (int r = 0; r < tile; r++)
+            {
+                float* source = input + (nint)(row + r) * stride;
+                for (int k = 0; k < depth; k++)
+                    target[k * tile + r] = source[order[k]];
+            }
+        }
+    }
+
     private static void CopyTile(float* source, int sourceStride, float* target, int targetStride, int rows, int columns)
     {
         for (int r = 0; r < rows; r++)
             new ReadOnlySpan<float>(source + (nint)r * sourceStride, columns).CopyTo(new Span<float>(target + (nint)r * targetStride, columns));
     }
 
-    private static void AddBias(CpuLinearWeight weight, float* c, int rows, int firstColumn, int endColumn)
+    private static void AddBias(CpuPanelWeight weight, float* c, int rows, int firstColumn, int endColumn)
     {
         for (int r = 0; r < rows; r++, c += weight.OutFeatures)
         {

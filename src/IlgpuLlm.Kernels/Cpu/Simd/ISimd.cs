@@ -25,6 +25,12 @@ internal unsafe interface ISimd<TVec>
     /// <summary>Loads halves and widens them exactly: subnormals, infinities and NaN included.</summary>
     static abstract TVec LoadHalf(ushort* source);
 
+    /// <summary>Loads a vector's length of unsigned bytes as floats.</summary>
+    static abstract TVec LoadBytes(byte* source);
+
+    /// <summary>Loads a vector's length of bytes as two vectors of floats: the lower four bits of each, and the upper four.</summary>
+    static abstract void LoadNibbles(byte* source, out TVec low, out TVec high);
+
     static abstract void Store(TVec value, float* destination);
 
     static abstract TVec Add(TVec a, TVec b);

@@ -204,8 +204,9 @@ internal static unsafe class MicroKernels<TSimd, TVec>
         Add(c + 11 * stride, c11a, c11b, overwrite);
     }
 
+    /// <summary>Ends the sums of two neighbouring vectors.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Add(float* c, TVec a, TVec b, bool overwrite)
+    public static void Add(float* c, TVec a, TVec b, bool overwrite)
     {
         TSimd.Store(overwrite ? a : TSimd.Add(TSimd.Load(c), a), c);
         TSimd.Store(overwrite ? b : TSimd.Add(TSimd.Load(c + TSimd.Count), b), c + TSimd.Count);

@@ -30,6 +30,16 @@ internal readonly unsafe struct Simd128 : ISimd<Vector128<float>>
         return (bits.AsSingle() * HalfBits.Scale) | (special & Vector128.Create(HalfBits.Infinity)).AsSingle();
     }
 
+    public static Vector128<float> LoadBytes(byte* source) => Vector128.ConvertToSingle(Widen(source));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void LoadNibbles(byte* source, out Vector128<float> low, out Vector128<float> high)
+    {
+        Vector128<int> bytes = Widen(source);
+        low = Vector128.ConvertToSingle(bytes & Vector128.Create(15));
+        high = Vector128.ConvertToSingle(bytes >>> 4);
+    }
+
     public static void Store(Vector128<float> value, float* destination) => value.Store(destination);
 
     public static Vector128<float> Add(Vector128<float> a, Vector128<float> b) => a + b;
@@ -73,4 +83,8 @@ internal readonly unsafe struct Simd128 : ISimd<Vector128<float>>
             return AdvSimd.Arm64.AddPairwise(AdvSimd.Arm64.AddPairwise(a, b), AdvSimd.Arm64.AddPairwise(c, d));
         return Vector128.Create(a[0] + a[1] + (a[2] + a[3]), b[0] + b[1] + (b[2] + b[3]), c[0] + c[1] + (c[2] + c[3]), d[0] + d[1] + (d[2] + d[3]));
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<int> Widen(byte* source)
+        => Vector128.WidenLower(Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(uint*)source).AsByte())).AsInt32();
 }

@@ -25,6 +25,16 @@ internal readonly unsafe struct Simd256 : ISimd<Vector256<float>>
         return (bits.AsSingle() * HalfBits.Scale) | (special & Vector256.Create(HalfBits.Infinity)).AsSingle();
     }
 
+    public static Vector256<float> LoadBytes(byte* source) => Vector256.ConvertToSingle(Widen(source));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void LoadNibbles(byte* source, out Vector256<float> low, out Vector256<float> high)
+    {
+        Vector256<int> bytes = Widen(source);
+        low = Vector256.ConvertToSingle(bytes & Vector256.Create(15));
+        high = Vector256.ConvertToSingle(bytes >>> 4);
+    }
+
     public static void Store(Vector256<float> value, float* destination) => value.Store(destination);
 
     public static Vector256<float> Add(Vector256<float> a, Vector256<float> b) => a + b;
@@ -51,4 +61,7 @@ internal readonly unsafe struct Simd256 : ISimd<Vector256<float>>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void StoreSums(Vector256<float> a, Vector256<float> b, Vector256<float> c, Vector256<float> d, float* destination)
         => Simd128.StoreSums(a.GetLower() + a.GetUpper(), b.GetLower() + b.GetUpper(), c.GetLower() + c.GetUpper(), d.GetLower() + d.GetUpper(), destination);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<int> Widen(byte* source) => Avx2.ConvertToVector256Int32(source);
 }

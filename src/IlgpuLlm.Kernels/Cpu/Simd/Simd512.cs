@@ -25,6 +25,16 @@ internal readonly unsafe struct Simd512 : ISimd<Vector512<float>>
         return (bits.AsSingle() * HalfBits.Scale) | (special & Vector512.Create(HalfBits.Infinity)).AsSingle();
     }
 
+    public static Vector512<float> LoadBytes(byte* source) => Vector512.ConvertToSingle(Widen(source));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void LoadNibbles(byte* source, out Vector512<float> low, out Vector512<float> high)
+    {
+        Vector512<int> bytes = Widen(source);
+        low = Vector512.ConvertToSingle(bytes & Vector512.Create(15));
+        high = Vector512.ConvertToSingle(bytes >>> 4);
+    }
+
     public static void Store(Vector512<float> value, float* destination) => value.Store(destination);
 
     public static Vector512<float> Add(Vector512<float> a, Vector512<float> b) => a + b;
@@ -51,4 +61,7 @@ internal readonly unsafe struct Simd512 : ISimd<Vector512<float>>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void StoreSums(Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> d, float* destination)
         => Simd256.StoreSums(a.GetLower() + a.GetUpper(), b.GetLower() + b.GetUpper(), c.GetLower() + c.GetUpper(), d.GetLower() + d.GetUpper(), destination);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<int> Widen(byte* source) => Avx512F.ConvertToVector512Int32(Vector128.Load(source));
 }

@@ -17,6 +17,14 @@ internal readonly unsafe struct SimdScalar : ISimd<float>
 
     public static float LoadHalf(ushort* source) => (float)BitConverter.UInt16BitsToHalf(*source);
 
+    public static float LoadBytes(byte* source) => *source;
+
+    public static void LoadNibbles(byte* source, out float low, out float high)
+    {
+        low = *source & 15;
+        high = *source >> 4;
+    }
+
     public static void Store(float value, float* destination) => *destination = value;
 
     public static float Add(float a, float b) => a + b;
