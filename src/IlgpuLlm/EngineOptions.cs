@@ -11,8 +11,18 @@ public sealed record EngineOptions
     /// <summary><c>auto</c> (CUDA if there is a device, else the CPU), <c>cpu</c>, <c>cuda</c>, <c>cuda:N</c> or <c>ilgpu-cpu</c> (slow, for tests).</summary>
     public string Device { get; init; } = "auto";
 
-    /// <summary><c>auto</c> (float32 for float32 checkpoints, else float16), <c>float32</c> or <c>float16</c>: the weights and the KV cache.</summary>
+    /// <summary>
+    /// <c>auto</c> (float32 for float32 checkpoints, else float16), <c>float32</c> or <c>float16</c>: the weights and the KV cache.
+    /// <c>int4</c> and <c>int8</c> are short for <c>auto</c> with a <see cref="Quantization"/> of that name.
+    /// </summary>
     public string DType { get; init; } = "auto";
+
+    /// <summary>
+    /// <c>auto</c> (as the checkpoint is), <c>awq</c> or <c>gptq</c> (the checkpoint must be quantized so), <c>int4</c> or <c>int8</c>: the matrices of the
+    /// layers of a checkpoint of floats are rounded to nearest while they are loaded, in groups of 128 inputs, or of 64, 32 or a whole row where that does not
+    /// divide the model's widths. Embedding and output layer are not quantized.
+    /// </summary>
+    public string Quantization { get; init; } = "auto";
 
     /// <summary>
     /// Whether float32 products of several tokens may round their operands to TF32 (10 bits of mantissa), for tensor cores: several times faster, about as
@@ -62,6 +72,9 @@ public sealed record EngineOptions
     /// <summary>Whether a step may be launched before the tokens of the one before it are known, where the device samples.</summary>
     internal bool AsyncScheduling { get; init; } = true;
 
+    /// <summary><see cref="Quantization"/>, or the one that <see cref="DType"/> stands for.</summary>
+    internal string RequestedQuantization => DType is "int4" or "int8" ? DType : Quantization;
+
     /// <summary>Told of loading.</summary>
     public IProgress<LoadProgress>? Progress { get; init; }
 
@@ -70,7 +83,10 @@ public sealed record EngineOptions
     public void Validate()
     {
         Require(LoadFormat is "auto" or "dummy", "load-format", LoadFormat, "is not supported; supported: auto, dummy");
-        Require(DType is "auto" or "float32" or "float16", "dtype", DType, "is not supported; supported: auto, float32, float16");
+        Require(DType is "auto" or "float32" or "float16" or "int4" or "int8", "dtype", DType, "is not supported; supported: auto, float32, float16, int4, int8");
+        Require(Quantization is "auto" or "awq" or "gptq" or "int4" or "int8", "quantization", Quantization,
+            "is not supported; supported: auto, awq, gptq, int4, int8");
+        Require(DType is not ("int4" or "int8") || Quantization == "auto" || Quantization == DType, "quantization", Quantization, $"contradicts dtype {DType}");
         Require(MaxModelLen is null or >= 1, "max-model-len", MaxModelLen, "must be at least 1");
         Require(MaxNumBatchedTokens is >= 1 and <= 1 << 20, "max-num-batched-tokens", MaxNumBatchedTokens, "must be in [1, 1048576]");
         Require(MaxNumSeqs is >= 1 and <= 1 << 16, "max-num-seqs", MaxNumSeqs, "must be in [1, 65536]");

@@ -143,7 +143,7 @@ public sealed unsafe class CpuQuantizedLinearWeight : CpuPanelWeight
 
     private void ClearMissingRows()
     {
-        // Their products are computed and dropped: with scales of 0 they are 0, whatever their codes are, but memory must not hold NaN.
+        // Their products are computed and dropped; scales that happen to be NaN or subnormal could make them slow.
         if (OutFeatures % Layout.PanelWidth == 0)
             return;
         int panel = Layout.NumPanels - 1;

@@ -1,7 +1,6 @@
 using IlgpuLlm.Engine;
 using IlgpuLlm.Execution;
 using IlgpuLlm.Kernels;
-using IlgpuLlm.Models;
 
 namespace IlgpuLlm.Benchmarking;
 
@@ -46,7 +45,7 @@ public sealed partial class KernelBenchmark
         var files = ModelFiles.Read(options);
         double copy = CopyBandwidth.Measure(options);
         using var backend = BackendFactory.Create(options.Device, options.NumThreads, options.AllowTf32, options.BatchInvariant);
-        var benchmark = new KernelBenchmark(backend, what, LlamaModel.ShapeOf(files.Config, files.Description, files.DType), copy);
+        var benchmark = new KernelBenchmark(backend, what, files.Shape, copy);
         benchmark.Run(files.Config.VocabSize, options.BlockSize);
         return benchmark._results;
     }

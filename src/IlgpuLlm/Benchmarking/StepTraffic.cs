@@ -13,7 +13,7 @@ internal sealed class StepTraffic
     public StepTraffic(EngineInfo info)
     {
         _info = info;
-        _window = new AttentionWindow(ModelRegistry.Describe(info.Config, info.ModelFolder).SlidingWindow);
+        _window = new AttentionWindow(ModelRegistry.Describe(info.Config).SlidingWindow);
         _kvBytesPerToken = (double)info.Memory.BlockBytes / info.Memory.BlockSize;
     }
 
@@ -31,7 +31,7 @@ internal sealed class StepTraffic
     {
         var config = _info.Config;
         double table = (double)config.VocabSize * config.HiddenSize;
-        double layers = _info.NumParameters - (ModelRegistry.Describe(config, _info.ModelFolder).TieWordEmbeddings ? table : 2 * table);
+        double layers = _info.NumParameters - (ModelRegistry.Describe(config).TieWordEmbeddings ? table : 2 * table);
         double attention = 4.0 * config.NumHiddenLayers * config.NumAttentionHeads * config.HeadDim * _window.NumSeen(0, length);
         return 2 * layers * length + 2 * table + attention;
     }

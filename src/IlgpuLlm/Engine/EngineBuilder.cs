@@ -18,7 +18,7 @@ internal static partial class EngineBuilder
     {
         var model = ModelFiles.Read(options);
         using var backend = BackendFactory.Create(options.Device, options.NumThreads, options.AllowTf32, options.BatchInvariant);
-        return Describe(model, backend, MemoryPlanner.Plan(backend, model.Config, model.Description, model.DType, options));
+        return Describe(model, backend, Plan(model, backend, model.ReadLayerForms(options), options));
     }
 
     /// <summary>Makes a loaded engine.</summary>
@@ -28,11 +28,14 @@ internal static partial class EngineBuilder
         var (model, backend) = Open(options);
         try
         {
-            var plan = MemoryPlanner.Plan(backend, model.Config, model.Description, model.DType, options);
+            var forms = model.ReadLayerForms(options);
+            var plan = Plan(model, backend, forms, options);
             LogPlan(logger, backend.Device, backend.Description, plan);
             if (plan.MaxModelLen < plan.ModelMaxLen && options.MaxModelLen is null)
                 LogReducedLength(logger, plan.MaxModelLen, plan.ModelMaxLen);
-            var runner = CreateRunner(model, backend, plan, options);
+            if (forms.SelectMany(layer => layer.All).Count(form => form.IsDequantized) is > 0 and var numDequantized)
+                LogDequantized(logger, numDequantized, 4 * forms.Length);
+            var runner = CreateRunner(model, backend, forms, plan, options);
             var info = Describe(model, backend, plan) with { LoadSeconds = Stopwatch.GetElapsedTime(start).TotalSeconds };
             LogLoaded(logger, model.Folder.FullPath, info.LoadSeconds);
             return new LoadedEngine(CreateCore(runner, plan), CreateInputProcessor(model, plan, options), model.Tokenizer, model.EosTokenIds,
@@ -63,12 +66,24 @@ internal static partial class EngineBuilder
         return (model, opening.GetAwaiter().GetResult());
     }
 
-    private static ModelRunner CreateRunner(ModelFiles model, Backend backend, MemoryPlan plan, EngineOptions options)
+    private static MemoryPlan Plan(ModelFiles model, Backend backend, LayerForms[] forms, EngineOptions options)
+    {
+        try
+        {
+            return MemoryPlanner.Plan(backend, model.Config, model.Description, model.Shape, forms, options);
+        }
+        catch (NotSupportedException e) when (model.Quantization is not null)
+        {
+            throw new InvalidOptionException("quantization", e.Message);
+        }
+    }
+
+    private static ModelRunner CreateRunner(ModelFiles model, Backend backend, LayerForms[] forms, MemoryPlan plan, EngineOptions options)
     {
         var (config, maxTokens, maxSeqs) = (model.Config, plan.MaxNumBatchedTokens, plan.MaxNumSeqs);
         try
         {
-            var llama = new LlamaModel(backend, config, model.Description, model.DType, maxTokens, maxSeqs);
+            var llama = new LlamaModel(backend, config, model.Description, model.Shape, forms, maxTokens, maxSeqs);
             var workspace = new WorkspaceShape(llama.Shape, maxTokens, maxSeqs, plan.MaxModelLen);
             backend.PrepareKernels(workspace);
             using (var source = model.OpenWeights(options, DummyWeightsSeed))
@@ -87,6 +102,10 @@ internal static partial class EngineBuilder
         {
             // Memory went to something else between planning and allocation.
             throw new ModelDoesNotFitException(plan, e.Message);
+        }
+        catch (NotSupportedException e) when (model.Quantization is not null)
+        {
+            throw new InvalidOptionException("quantization", e.Message);
         }
     }
 
@@ -109,6 +128,7 @@ internal static partial class EngineBuilder
             GenerationConfig = model.Generation,
             NumParameters = LlamaModel.CountParameters(model.Config, model.Description),
             DType = model.DType,
+            Quantization = model.Quantization?.Format,
             UsesTf32 = model.DType == ElementType.F32 && backend.MultipliesTf32,
             IsBatchInvariant = backend.IsBatchInvariant,
             Device = backend.Device,
@@ -123,6 +143,10 @@ internal static partial class EngineBuilder
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "max-model-len is {MaxModelLen}, not the model's {ModelMaxLen}: the KV cache holds no more")]
     private static partial void LogReducedLength(ILogger logger, int maxModelLen, int modelMaxLen);
+
+    [LoggerMessage(Level = LogLevel.Warning,
+        Message = "{Count} of {Total} matrices are dequantised: g_idx differs between parts (q, k, v; gate, up) that are computed as one")]
+    private static partial void LogDequantized(ILogger logger, int count, int total);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "loaded {Model} in {Seconds:F2} s")]
     private static partial void LogLoaded(ILogger logger, string model, double seconds);

@@ -19,8 +19,11 @@ public sealed record EngineInfo
     /// <summary>The number of weights.</summary>
     public required long NumParameters { get; init; }
 
-    /// <summary>The type of the weights and of the KV cache on the device.</summary>
+    /// <summary>The type of the weights that are not quantized and of the KV cache on the device.</summary>
     public required ElementType DType { get; init; }
+
+    /// <summary>How the matrices of the layers are quantized on the device; null: they are not.</summary>
+    public QuantizationFormat? Quantization { get; init; }
 
     /// <summary>Whether products of several rows of floats are made of TF32 values.</summary>
     public bool UsesTf32 { get; init; }

@@ -15,6 +15,9 @@ internal sealed record ModelFiles
     public required ModelDescription Description { get; init; }
     public required ElementType DType { get; init; }
 
+    /// <summary>How the layers' matrices are quantized on the device; null: they are not.</summary>
+    public required ModelQuantization? Quantization { get; init; }
+
     /// <summary>Null where the folder has none: prompts must then be tokens.</summary>
     public required TextTokenizer? Tokenizer { get; init; }
     public required int[] EosTokenIds { get; init; }
@@ -32,17 +35,28 @@ internal sealed record ModelFiles
             Folder = folder,
             Config = config,
             Generation = generation,
-            Description = ModelRegistry.Describe(config, folder.ConfigFile),
+            Description = ModelRegistry.Describe(config),
             DType = ResolveDType(options.DType, config),
+            Quantization = ModelQuantization.Resolve(options.RequestedQuantization, config, folder.ConfigFile),
             Tokenizer = tokenizer,
             EosTokenIds = EosTokens(config, generation, tokenizer),
             DefaultSampling = options.UseGenerationConfig ? DefaultsFrom(generation) : new SamplingParams(),
         };
     }
 
+    /// <summary>What decides how a backend runs the model.</summary>
+    public ModelShape Shape => LlamaModel.ShapeOf(Config, Description, DType, Quantization?.Format);
+
     /// <summary>Opens the weights: the checkpoint's, or random ones.</summary>
     public IWeightSource OpenWeights(EngineOptions options, ulong seed) =>
-        options.LoadFormat == "dummy" ? new DummyWeightSource(seed) : Checkpoint.Open(Folder.FullPath, options.Progress);
+        options.LoadFormat == "dummy" ? new DummyWeightSource(seed, Quantization) : Checkpoint.Open(Folder.FullPath, options.Progress, Quantization);
+
+    /// <summary>What the layers' matrices become on the device. Only a quantized checkpoint is looked into for it.</summary>
+    public LayerForms[] ReadLayerForms(EngineOptions options)
+    {
+        using IWeightSource source = Quantization?.Checkpoint is null ? new DummyWeightSource(0, Quantization) : OpenWeights(options, 0);
+        return LayerForms.Read(source, Config);
+    }
 
     private static TextTokenizer? ReadTokenizer(ModelFolder folder, ModelConfig config)
     {

@@ -9,9 +9,17 @@ internal static class MemoryPlanner
 {
     private const long CpuKvCacheLimit = 4L << 30; // vLLM's VLLM_CPU_KVCACHE_SPACE
 
+    /// <summary>Makes the plan.</summary>
+    /// <param name="backend">The device.</param>
+    /// <param name="config">The model.</param>
+    /// <param name="description">Its architecture.</param>
+    /// <param name="shape">Its shape.</param>
+    /// <param name="forms">What the matrices of its layers become.</param>
+    /// <param name="options">The options.</param>
     /// <exception cref="ModelDoesNotFitException">It does not fit.</exception>
     /// <exception cref="InvalidOptionException">max-model-len exceeds the model's, or it or max-num-seqs what arrays hold.</exception>
-    public static MemoryPlan Plan(Backend backend, ModelConfig config, ModelDescription description, ElementType dtype, EngineOptions options)
+    public static MemoryPlan Plan(
+        Backend backend, ModelConfig config, ModelDescription description, ModelShape shape, IReadOnlyList<LayerForms> forms, EngineOptions options)
     {
         int modelMaxLen = DerivedMaxModelLen(config);
         if (options.MaxModelLen > modelMaxLen)
@@ -54,16 +62,15 @@ internal static class MemoryPlanner
         }
 
         bool WorkspaceFits(EngineOptions smaller, int length) =>
-            WorkspaceBytes(backend, config, LlamaModel.ShapeOf(config, description, dtype), smaller, length) <= plan.BudgetBytes - plan.WeightBytes;
+            WorkspaceBytes(backend, config, shape, smaller, length) <= plan.BudgetBytes - plan.WeightBytes;
 
         MemoryPlan PlanFor(int length)
         {
-            var shape = LlamaModel.ShapeOf(config, description, dtype);
             var memory = backend.QueryMemory();
             long budget = backend.IsHostMemory ? memory.FreeBytes : (long)(memory.TotalBytes * options.GpuMemoryUtilization) - (memory.TotalBytes - memory.FreeBytes);
-            long weights = WeightBytes(backend, config, description, dtype);
+            long weights = WeightBytes(backend, config, description, shape, forms);
             long workspace = WorkspaceBytes(backend, config, shape, options, length);
-            long blockBytes = KvCache.BlockByteLength(shape.Attention, dtype, config.NumHiddenLayers, options.BlockSize);
+            long blockBytes = KvCache.BlockByteLength(shape.Attention, shape.Weights, config.NumHiddenLayers, options.BlockSize);
             long free = Math.Max(0, budget - weights - workspace);
             long mostUseful = (long)options.MaxNumSeqs * ((length + options.BlockSize - 1) / options.BlockSize);
             long automatic = backend.IsHostMemory ? Math.Min(CpuKvCacheLimit, free / 2) : free;
@@ -108,16 +115,11 @@ internal static class MemoryPlanner
         return (int)Math.Min(length, int.MaxValue / 2);
     }
 
-    private static long WeightBytes(Backend backend, ModelConfig config, ModelDescription description, ElementType dtype)
+    private static long WeightBytes(Backend backend, ModelConfig config, ModelDescription description, ModelShape shape, IReadOnlyList<LayerForms> forms)
     {
-        var attention = LlamaModel.AttentionShapeOf(config, description);
-        long table = backend.LinearByteLength(config.VocabSize, config.HiddenSize, dtype, hasBias: false);
-        long layer = backend.LinearByteLength(attention.QkvWidth, config.HiddenSize, dtype, description.QkvBias)
-            + backend.LinearByteLength(config.HiddenSize, attention.QueryWidth, dtype, description.OutputBias)
-            + backend.LinearByteLength(2 * config.IntermediateSize, config.HiddenSize, dtype, description.MlpBias)
-            + backend.LinearByteLength(config.HiddenSize, config.IntermediateSize, dtype, description.MlpBias)
-            + 2L * config.HiddenSize * sizeof(float);
-        return (description.TieWordEmbeddings ? table : 2 * table) + layer * config.NumHiddenLayers + config.HiddenSize * sizeof(float);
+        long table = backend.LinearByteLength(config.VocabSize, config.HiddenSize, shape.Weights, hasBias: false);
+        long norm = (long)config.HiddenSize * sizeof(float);
+        return (description.TieWordEmbeddings ? table : 2 * table) + forms.Sum(layer => layer.ByteLength(backend, shape, description) + 2 * norm) + norm;
     }
 
     private static long WorkspaceBytes(Backend backend, ModelConfig config, ModelShape shape, EngineOptions options, int maxModelLen)

@@ -1,5 +1,8 @@
+using System.Buffers;
 using System.Collections.Concurrent;
 using System.IO.Enumeration;
+using System.Runtime.ExceptionServices;
+using System.Runtime.InteropServices;
 using IlgpuLlm.Kernels;
 
 namespace IlgpuLlm.Loading;
@@ -16,20 +19,25 @@ internal sealed class Checkpoint : IWeightSource
     // Packed layouts interleave some rows: chunks of this many rows keep threads off each other's cache lines.
     private const int ChunkRowAlignment = 64;
 
+    // Rows of codes are gathered from all over a tensor: 64 of them read whole cache lines, and more would leave cores without work.
+    private const int CodesChunkBytes = 1 << 20;
+
     private const int MaxListedNames = 5;
 
     private readonly string _folder;
     private readonly CheckpointTensors _tensors;
     private readonly IProgress<LoadProgress>? _progress;
-    private readonly ConcurrentDictionary<string, bool> _used = new(StringComparer.Ordinal);
+    private readonly ModelQuantization? _quantization;
+    private readonly ConcurrentDictionary<string, QuantizedModule> _modules = new(StringComparer.Ordinal);
     private readonly Lock _progressLock = new();
     private long _bytesDone;
 
-    private Checkpoint(string folder, IProgress<LoadProgress>? progress)
+    private Checkpoint(string folder, IProgress<LoadProgress>? progress, ModelQuantization? quantization)
     {
         _folder = folder;
         _tensors = CheckpointTensors.Open(folder);
         _progress = progress;
+        _quantization = quantization;
     }
 
     /// <summary>The bytes of all tensors.</summary>
@@ -38,29 +46,57 @@ internal sealed class Checkpoint : IWeightSource
     /// <summary>Maps the files and checks their headers; reads no tensor.</summary>
     /// <param name="folder">A folder in Hugging Face layout.</param>
     /// <param name="progress">Told after each chunk, in order, from any thread.</param>
+    /// <param name="quantization">How the model's layers are quantized on the device; null: they are not.</param>
     /// <exception cref="CheckpointException">There is no checkpoint, or a file is malformed.</exception>
-    public static Checkpoint Open(string folder, IProgress<LoadProgress>? progress = null) => new(folder, progress);
+    public static Checkpoint Open(string folder, IProgress<LoadProgress>? progress = null, ModelQuantization? quantization = null) =>
+        new(folder, progress, quantization);
 
     /// <inheritdoc/>
-    public bool Contains(string name) => _tensors.Find(name) is not null;
+    public bool Contains(string name) => _tensors.Contains(name);
 
     /// <inheritdoc/>
     public void LoadRows(string name, LinearWeight target, int firstRow, int rows)
     {
-        var (file, tensor, type) = Use(name, rows, target.InFeatures);
-        int rowBytes = checked(target.InFeatures * type.SizeInBytes());
-        int chunkRows = Math.Max(1, ChunkBytes / rowBytes);
-        if (chunkRows > ChunkRowAlignment)
-            chunkRows -= chunkRows % ChunkRowAlignment;
-        Parallel.For(0, (rows + chunkRows - 1) / chunkRows, chunk =>
+        var (tensor, type) = UseElements(name, rows, target.InFeatures);
+        ForEachChunk(rows, ChunkBytes, target.InFeatures * type.SizeInBytes(), (first, count) =>
         {
-            int first = chunk * chunkRows;
-            int count = Math.Min(chunkRows, rows - first);
-            var source = file.Read(tensor, (long)first * rowBytes, count * rowBytes);
-            MappedMemory.WillRead(source);
+            var source = ReadRows(tensor, type, target.InFeatures, first, count);
             target.LoadRows(firstRow + first, count, type, source);
             Report(name, source.Length);
         });
+    }
+
+    /// <inheritdoc/>
+    public MatrixForm FormOf(IReadOnlyList<MatrixPart> parts, int inFeatures)
+    {
+        if (_quantization is null)
+            return MatrixForm.Elements;
+        if (_quantization.Checkpoint is null)
+            return new MatrixForm(_quantization.Format, []);
+        QuantizedModule?[] modules = [.. parts.Select(part => FindQuantized(part, inFeatures))];
+        if (modules.All(module => module is null))
+            return MatrixForm.Elements;
+        if (Array.IndexOf(modules, null) is >= 0 and var missing)
+        {
+            string quantized = parts[Array.FindIndex(modules, module => module is not null)].Module;
+            throw new CheckpointException(_folder,
+                $"{MessageText.Quote(quantized)} is quantized and {MessageText.Quote(parts[missing].Module)} is not: what is computed as one matrix must be both or neither");
+        }
+        int[] order = modules[0]!.InputOrder;
+        return modules.All(module => module!.InputOrder.AsSpan().SequenceEqual(order))
+            ? new MatrixForm(_quantization.Format, order)
+            : MatrixForm.Elements with { IsDequantized = true };
+    }
+
+    /// <inheritdoc/>
+    public void LoadMatrix(MatrixPart part, LinearWeight target, int firstRow)
+    {
+        if (FindQuantized(part, target.InFeatures) is { } module)
+            LoadCodes(module, part, target, firstRow);
+        else if (target.Quantization is { } format)
+            QuantizeRows(part, target, format, firstRow);
+        else
+            LoadRows(part.Module + ".weight", target, firstRow, part.Rows);
     }
 
     /// <inheritdoc/>
@@ -74,8 +110,7 @@ internal sealed class Checkpoint : IWeightSource
     public void VerifyAllUsed(IEnumerable<string> ignorable)
     {
         string[] patterns = [.. ignorable];
-        var left = _tensors.Names
-            .Where(name => !_used.ContainsKey(name))
+        var left = _tensors.UnusedNames
             .Where(name => !patterns.Any(pattern => FileSystemName.MatchesSimpleExpression(pattern, name, ignoreCase: false)))
             .Order(StringComparer.Ordinal)
             .ToList();
@@ -91,26 +126,113 @@ internal sealed class Checkpoint : IWeightSource
     /// <inheritdoc/>
     public void Dispose() => _tensors.Dispose();
 
+    private static ReadOnlySpan<byte> ReadRows(MappedTensor tensor, ElementType type, int inFeatures, int first, int count)
+    {
+        int rowBytes = checked(inFeatures * type.SizeInBytes());
+        var source = tensor.File.Read(tensor.Info, (long)first * rowBytes, count * rowBytes);
+        MappedMemory.WillRead(source);
+        return source;
+    }
+
+    /// <summary>Runs pieces of about so many bytes on all cores.</summary>
+    private static void ForEachChunk(int rows, int chunkBytes, int rowBytes, Action<int, int> load)
+    {
+        int chunkRows = Math.Max(1, chunkBytes / rowBytes);
+        if (chunkRows > ChunkRowAlignment)
+            chunkRows -= chunkRows % ChunkRowAlignment;
+        try
+        {
+            Parallel.For(0, (rows + chunkRows - 1) / chunkRows, chunk => load(chunk * chunkRows, Math.Min(chunkRows, rows - chunk * chunkRows)));
+        }
+        catch (AggregateException error) when (error.InnerException is CheckpointException inner)
+        {
+            ExceptionDispatchInfo.Throw(inner);
+        }
+    }
+
+    /// <summary>The module's codes; null where it has none.</summary>
+    private QuantizedModule? FindQuantized(MatrixPart part, int inFeatures)
+    {
+        if (_quantization?.Checkpoint is not { } config)
+            return null;
+        // A module that should have codes and has nothing at all is said to lack these.
+        bool hasCodes = Contains(part.Module + ".qweight") || (config.Converts(part.Module) && part.IsInLayer && !Contains(part.Module + ".weight"));
+        return hasCodes ? _modules.GetOrAdd(part.Module, _ => new QuantizedModule(_tensors, _quantization, config, part, inFeatures)) : null;
+    }
+
+    private void LoadCodes(QuantizedModule module, MatrixPart part, LinearWeight target, int firstRow)
+    {
+        int inFeatures = target.InFeatures;
+        if (!target.HasBias)
+            IgnoreZeroBias(part);
+        module.WillRead();
+        ForEachChunk(part.Rows, CodesChunkBytes, inFeatures, (first, count) =>
+        {
+            using var rows = new QuantizedRowsBuffer(count, inFeatures, module.NumGroups);
+            module.Unpack(first, count, rows.Codes, rows.Scales, rows.Zeros);
+            if (target.Quantization is null)
+                LoadDequantized(rows, module.InputOrder, target, firstRow + first, count);
+            else
+                target.LoadQuantizedRows(firstRow + first, count, rows.Rows);
+            Report(part.Module, module.ByteLength * count / part.Rows);
+        });
+    }
+
+    private static void LoadDequantized(QuantizedRowsBuffer rows, int[] inputOrder, LinearWeight target, int firstRow, int count)
+    {
+        float[] values = ArrayPool<float>.Shared.Rent(count * target.InFeatures);
+        var used = values.AsSpan(0, count * target.InFeatures);
+        rows.Dequantize(inputOrder, used);
+        target.LoadRows(firstRow, count, ElementType.F32, MemoryMarshal.AsBytes(used));
+        ArrayPool<float>.Shared.Return(values);
+    }
+
+    private void QuantizeRows(MatrixPart part, LinearWeight target, QuantizationFormat format, int firstRow)
+    {
+        string name = part.Module + ".weight";
+        int inFeatures = target.InFeatures, numGroups = format.NumGroups(inFeatures);
+        var (tensor, type) = UseElements(name, part.Rows, inFeatures);
+        ForEachChunk(part.Rows, CodesChunkBytes, inFeatures, (first, count) =>
+        {
+            var source = ReadRows(tensor, type, inFeatures, first, count);
+            int rowBytes = inFeatures * type.SizeInBytes();
+            var values = new float[inFeatures];
+            using var rows = new QuantizedRowsBuffer(count, inFeatures, numGroups);
+            for (int r = 0; r < count; r++)
+            {
+                ElementConversion.ToFloats(source.Slice(r * rowBytes, rowBytes), type, values);
+                int bad = GroupQuantizer.Quantize(values, format, rows.Codes.Slice(r * inFeatures, inFeatures),
+                    rows.Scales.Slice(r * numGroups, numGroups), rows.Zeros.Slice(r * numGroups, numGroups));
+                if (bad >= 0)
+                    throw new CheckpointException(tensor.File.Path,
+                        $"tensor {MessageText.Quote(name)}: [{first + r}, {bad}]: {values[bad]}, too large to be quantized: scales have 16 bits");
+            }
+            target.LoadQuantizedRows(firstRow + first, count, rows.Rows);
+            Report(name, source.Length);
+        });
+    }
+
+    /// <summary>AutoGPTQ writes biases of 0 for layers that have none.</summary>
+    private void IgnoreZeroBias(MatrixPart part)
+    {
+        string name = part.Module + ".bias";
+        if (Contains(name) && Array.FindIndex(ReadVector(name, part.Rows), value => value != 0) is >= 0 and var at)
+            throw new CheckpointException(_folder, $"tensor {MessageText.Quote(name)}: [{at}] is not 0, but by config.json this layer has no bias");
+    }
+
     private float[] ReadVector(string name, int length)
     {
-        var (file, tensor, type) = Use(name, length);
+        var (tensor, type) = UseElements(name, length);
         var values = new float[length];
-        ElementConversion.ToFloats(file.Read(tensor, 0, checked((int)tensor.ByteLength)), type, values);
-        Report(name, tensor.ByteLength);
+        ElementConversion.ToFloats(tensor.ReadAll(), type, values);
+        Report(name, tensor.Info.ByteLength);
         return values;
     }
 
-    private (SafetensorsFile File, TensorInfo Tensor, ElementType Type) Use(string name, params long[] shape)
+    private (MappedTensor Tensor, ElementType Type) UseElements(string name, params long[] shape)
     {
-        string what = $"tensor {MessageText.Quote(name)}";
-        if (_tensors.Find(name) is not var (file, tensor))
-            throw new CheckpointException(_folder, $"{what}: missing, must have shape {TensorInfo.FormatShape(shape)}");
-        if (!tensor.Shape.SequenceEqual(shape))
-            throw new CheckpointException(file.Path, $"{what}: shape: {tensor.ShapeText}, must be {TensorInfo.FormatShape(shape)} by config.json");
-        if (tensor.Type.AsWeight() is not { } type)
-            throw new CheckpointException(file.Path, $"{what}: dtype: {tensor.Type.Name}, must be F32, F16 or BF16");
-        _used[name] = true;
-        return (file, tensor, type);
+        var tensor = _tensors.Use(name, type => type.AsWeight() is not null, "F32, F16 or BF16", shape);
+        return (tensor, tensor.Info.Type.AsWeight()!.Value);
     }
 
     private void Report(string name, long bytes)

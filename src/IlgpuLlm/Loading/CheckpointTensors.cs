@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+
 namespace IlgpuLlm.Loading;
 
 /// <summary>The mapped safetensors files of a folder and where each tensor lies in them.</summary>
@@ -8,12 +10,13 @@ internal sealed class CheckpointTensors : IDisposable
     private readonly Dictionary<string, SafetensorsFile> _files = new(StringComparer.Ordinal);
     private readonly Dictionary<string, (SafetensorsFile File, TensorInfo Tensor)> _tensors = new(StringComparer.Ordinal);
 
-    private CheckpointTensors()
-    {
-    }
+    private readonly ConcurrentDictionary<string, bool> _used = new(StringComparer.Ordinal);
+    private readonly string _folder;
 
-    /// <summary>The names of all tensors.</summary>
-    public IReadOnlyCollection<string> Names => _tensors.Keys;
+    private CheckpointTensors(string folder) => _folder = folder;
+
+    /// <summary>The names of the tensors that <see cref="Use"/> has not found.</summary>
+    public IEnumerable<string> UnusedNames => _tensors.Keys.Where(name => !_used.ContainsKey(name));
 
     /// <summary>The bytes of all tensors.</summary>
     public long ByteLength { get; private set; }
@@ -24,7 +27,7 @@ internal sealed class CheckpointTensors : IDisposable
     {
         string single = Path.Combine(folder, SingleFileName);
         string index = Path.Combine(folder, CheckpointIndex.FileName);
-        var result = new CheckpointTensors();
+        var result = new CheckpointTensors(folder);
         try
         {
             if (File.Exists(single))
@@ -42,8 +45,28 @@ internal sealed class CheckpointTensors : IDisposable
         }
     }
 
-    /// <summary>Finds a tensor and the file that holds it; null where there is none.</summary>
-    public (SafetensorsFile File, TensorInfo Tensor)? Find(string name) => _tensors.TryGetValue(name, out var found) ? found : null;
+    /// <summary>Whether there is a tensor of this name.</summary>
+    public bool Contains(string name) => _tensors.ContainsKey(name);
+
+    /// <summary>Finds a tensor, which counts as used from now on.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="isAllowed">Whether its type is one that <paramref name="types"/> says in words.</param>
+    /// <param name="types">The types that it may have.</param>
+    /// <param name="shape">The shape that it must have.</param>
+    /// <exception cref="CheckpointException">It is missing or has another shape or type.</exception>
+    public MappedTensor Use(string name, Func<TensorType, bool> isAllowed, string types, params long[] shape)
+    {
+        string what = $"tensor {MessageText.Quote(name)}";
+        if (!_tensors.TryGetValue(name, out var found))
+            throw new CheckpointException(_folder, $"{what}: missing, must have shape {TensorInfo.FormatShape(shape)}");
+        var (file, tensor) = found;
+        if (!tensor.Shape.SequenceEqual(shape))
+            throw new CheckpointException(file.Path, $"{what}: shape: {tensor.ShapeText}, must be {TensorInfo.FormatShape(shape)} by config.json");
+        if (!isAllowed(tensor.Type))
+            throw new CheckpointException(file.Path, $"{what}: dtype: {tensor.Type.Name}, must be {types}");
+        _used[name] = true;
+        return new MappedTensor(file, tensor);
+    }
 
     /// <summary>Unmaps the files.</summary>
     public void Dispose()

@@ -7,7 +7,7 @@ namespace IlgpuLlm.Loading;
 /// Random weights made on the device (<c>--load-format dummy</c>): measures speed and memory of a model from its config.json alone. It has every
 /// tensor that is asked for. Matrices are uniform with the standard deviation that Transformers initializes with, norms are 1, biases 0.
 /// </summary>
-internal sealed class DummyWeightSource(ulong seed = 0) : IWeightSource
+internal sealed class DummyWeightSource(ulong seed = 0, ModelQuantization? quantization = null) : IWeightSource
 {
     /// <summary>Transformers' initializer_range: 0.02 as the standard deviation; a uniform distribution's is its amplitude / sqrt(3).</summary>
     public static readonly float Amplitude = 0.02f * MathF.Sqrt(3);
@@ -17,6 +17,18 @@ internal sealed class DummyWeightSource(ulong seed = 0) : IWeightSource
 
     /// <inheritdoc/>
     public bool Contains(string name) => true;
+
+    /// <inheritdoc/>
+    public MatrixForm FormOf(IReadOnlyList<MatrixPart> parts, int inFeatures)
+    {
+        if (quantization is null || !parts.All(part => quantization.Converts(part.Module)))
+            return MatrixForm.Elements;
+        quantization.CheckGroups(parts[0].Module, inFeatures);
+        return new MatrixForm(quantization.Format, []);
+    }
+
+    /// <inheritdoc/>
+    public void LoadMatrix(MatrixPart part, LinearWeight target, int firstRow) => LoadRows(part.Module + ".weight", target, firstRow, part.Rows);
 
     /// <summary>Fills the whole target at the first of the calls that concern it: fused weights (query, key and value) are loaded in parts.</summary>
     public void LoadRows(string name, LinearWeight target, int firstRow, int rows)

@@ -17,6 +17,20 @@ internal interface IWeightSource : IDisposable
     /// <exception cref="CheckpointException">The tensor is missing or of another type or shape.</exception>
     void LoadRows(string name, LinearWeight target, int firstRow, int rows);
 
+    /// <summary>What a matrix of these parts, one above the other, is to be on the device.</summary>
+    /// <exception cref="CheckpointException">The parts cannot be one matrix, or cannot be quantized as config.json says.</exception>
+    MatrixForm FormOf(IReadOnlyList<MatrixPart> parts, int inFeatures);
+
+    /// <summary>
+    /// Packs a part's matrix, [part.Rows, target.InFeatures], into the target's rows from <paramref name="firstRow"/> on. Codes of the checkpoint are
+    /// dequantised where the target is not quantized, and elements are quantized where it is.
+    /// </summary>
+    /// <param name="part">The part.</param>
+    /// <param name="target">A weight of the form that <see cref="FormOf"/> says for the whole matrix, or one that is not quantized.</param>
+    /// <param name="firstRow">The first row to fill.</param>
+    /// <exception cref="CheckpointException">A tensor is missing or of another type or shape, or an element cannot be quantized.</exception>
+    void LoadMatrix(MatrixPart part, LinearWeight target, int firstRow);
+
     /// <summary>Copies the tensor [<paramref name="count"/>] into the target's bias from element <paramref name="first"/> on.</summary>
     /// <exception cref="CheckpointException">The tensor is missing or of another type or shape.</exception>
     void LoadBias(string name, LinearWeight target, int first, int count);

@@ -68,9 +68,6 @@ public sealed record ModelConfig
     /// <summary>The tokens that end a sequence; may be empty.</summary>
     public IReadOnlyList<int> EosTokenIds { get; init; } = [];
 
-    /// <summary>Whether the weights are quantized: <c>quantization_config</c> is there.</summary>
-    public bool HasQuantizationConfig { get; init; }
-
-    /// <summary><c>quantization_config.quant_method</c>: <c>awq</c>, <c>gptq</c>; null where it is absent.</summary>
-    public string? QuantMethod { get; init; }
+    /// <summary><c>quantization_config</c>: how the weights are quantized; null where they are not.</summary>
+    public QuantizationConfig? Quantization { get; init; }
 }

@@ -21,8 +21,11 @@ internal static class ModelConfigReader
     /// Any other architecture is refused by name before its sizes are looked at, which may have other names; null accepts every one.
     /// </param>
     /// <exception cref="CheckpointException">The file cannot be read, or a value is of the wrong type or outside its range.</exception>
-    public static ModelConfig Read(string file, IReadOnlyCollection<string>? supportedArchitectures = null) =>
-        Parse(JsonFields.ReadFile(file, MaxFileBytes), supportedArchitectures);
+    public static ModelConfig Read(string file, IReadOnlyCollection<string>? supportedArchitectures = null)
+    {
+        var config = Parse(JsonFields.ReadFile(file, MaxFileBytes), supportedArchitectures);
+        return config.Quantization is null ? config with { Quantization = QuantizationConfigReader.ReadFolder(Path.GetDirectoryName(Path.GetFullPath(file))!) } : config;
+    }
 
     /// <summary>Reads the object.</summary>
     public static ModelConfig Parse(JsonFields json, IReadOnlyCollection<string>? supportedArchitectures = null)
@@ -40,7 +43,6 @@ internal static class ModelConfigReader
             throw json.Error("num_key_value_heads", $"must divide num_attention_heads, {heads}; it counts as {kvHeads}");
         int vocab = json.Int("vocab_size", 1, MaxVocabSize) ?? defaults.VocabSize;
         int maxPositions = json.Int("max_position_embeddings", 1, MaxPositions) ?? defaults.MaxPositionEmbeddings;
-        var quantization = json.Object("quantization_config");
 
         return new ModelConfig
         {
@@ -65,8 +67,7 @@ internal static class ModelConfigReader
             Dtype = ReadDtype(json),
             BosTokenId = json.Contains("bos_token_id") ? json.Int("bos_token_id", 0, vocab - 1) : 1,
             EosTokenIds = json.Contains("eos_token_id") ? json.Ints("eos_token_id", 0, vocab - 1) : [2],
-            HasQuantizationConfig = quantization is not null,
-            QuantMethod = quantization?.String("quant_method"),
+            Quantization = json.Object("quantization_config") is { } quantization ? QuantizationConfigReader.Parse(quantization) : null,
         };
     }
 

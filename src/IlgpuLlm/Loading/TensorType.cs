@@ -11,11 +11,12 @@ internal sealed record TensorType(string Name, int Bits)
     public static readonly TensorType F32 = new("F32", 32);
     public static readonly TensorType F16 = new("F16", 16);
     public static readonly TensorType BF16 = new("BF16", 16);
+    public static readonly TensorType I32 = new("I32", 32);
 
     private static readonly FrozenDictionary<string, TensorType> All = new TensorType[]
     {
-        F32, F16, BF16,
-        new("BOOL", 8), new("U8", 8), new("I8", 8), new("U16", 16), new("I16", 16), new("U32", 32), new("I32", 32), new("U64", 64), new("I64", 64),
+        F32, F16, BF16, I32,
+        new("BOOL", 8), new("U8", 8), new("I8", 8), new("U16", 16), new("I16", 16), new("U32", 32), new("U64", 64), new("I64", 64),
         new("F64", 64), new("C64", 64), new("F8_E4M3", 8), new("F8_E5M2", 8), new("F8_E8M0", 8), new("F8_E4M3FNUZ", 8), new("F8_E5M2FNUZ", 8),
         new("F6_E2M3", 6), new("F6_E3M2", 6), new("F4", 4),
     }.ToFrozenDictionary(type => type.Name);

@@ -6,15 +6,21 @@ namespace IlgpuLlm.Models;
 /// <summary>One decoder layer's weights. Query, key and value are one matrix, and so are gate and up: one pass over the input each.</summary>
 internal sealed class LlamaLayer : IDisposable
 {
-    public LlamaLayer(Backend backend, ModelConfig config, ModelDescription description, ModelShape shape)
+    public LlamaLayer(Backend backend, ModelDescription description, ModelShape shape, LayerForms forms)
     {
-        var (dtype, heads) = (shape.Weights, shape.Attention.QueryWidth);
-        InputNorm = backend.Allocate(ElementType.F32, config.HiddenSize);
-        PostAttentionNorm = backend.Allocate(ElementType.F32, config.HiddenSize);
-        QkvProjection = backend.CreateLinear(shape.Attention.QkvWidth, config.HiddenSize, dtype, description.QkvBias);
-        OutputProjection = backend.CreateLinear(config.HiddenSize, heads, dtype, description.OutputBias);
-        GateUpProjection = backend.CreateGateUp(shape, description.MlpBias);
-        DownProjection = backend.CreateLinear(config.HiddenSize, config.IntermediateSize, dtype, description.MlpBias);
+        int hidden = shape.HiddenSize;
+        InputNorm = backend.Allocate(ElementType.F32, hidden);
+        PostAttentionNorm = backend.Allocate(ElementType.F32, hidden);
+        QkvProjection = Create(forms.Qkv, shape.Attention.QkvWidth, hidden, description.QkvBias);
+        OutputProjection = Create(forms.Output, hidden, shape.Attention.QueryWidth, description.OutputBias);
+        GateUpProjection = forms.GateUp.Quantization is { } format
+            ? backend.CreateQuantizedGateUp(shape, format, description.MlpBias, forms.GateUp.InputOrder)
+            : backend.CreateGateUp(shape, description.MlpBias);
+        DownProjection = Create(forms.Down, hidden, shape.IntermediateSize, description.MlpBias);
+
+        LinearWeight Create(MatrixForm form, int outFeatures, int inFeatures, bool hasBias) => form.Quantization is { } format
+            ? backend.CreateQuantizedLinear(outFeatures, inFeatures, format, hasBias, form.InputOrder)
+            : backend.CreateLinear(outFeatures, inFeatures, shape.Weights, hasBias);
     }
 
     public DeviceBuffer InputNorm { get; }
@@ -27,17 +33,13 @@ internal sealed class LlamaLayer : IDisposable
     /// <summary>Fills the weights from the tensors model.layers.<paramref name="index"/>.*</summary>
     public void Load(IWeightSource source, Backend backend, ModelConfig config, int index)
     {
-        string prefix = $"model.layers.{index}.";
-        int heads = config.NumAttentionHeads * config.HeadDim, kv = config.NumKeyValueHeads * config.HeadDim, mlp = config.IntermediateSize;
-        source.LoadVector(prefix + "input_layernorm.weight", backend, InputNorm);
-        source.LoadVector(prefix + "post_attention_layernorm.weight", backend, PostAttentionNorm);
-        Load(source, prefix + "self_attn.q_proj", QkvProjection, 0, heads);
-        Load(source, prefix + "self_attn.k_proj", QkvProjection, heads, kv);
-        Load(source, prefix + "self_attn.v_proj", QkvProjection, heads + kv, kv);
-        Load(source, prefix + "self_attn.o_proj", OutputProjection, 0, config.HiddenSize);
-        Load(source, prefix + "mlp.gate_proj", GateUpProjection, 0, mlp);
-        Load(source, prefix + "mlp.up_proj", GateUpProjection, mlp, mlp);
-        Load(source, prefix + "mlp.down_proj", DownProjection, 0, config.HiddenSize);
+        var modules = new LayerModules(config, index);
+        source.LoadVector(modules.Prefix + "input_layernorm.weight", backend, InputNorm);
+        source.LoadVector(modules.Prefix + "post_attention_layernorm.weight", backend, PostAttentionNorm);
+        Load(source, modules.Qkv, QkvProjection);
+        Load(source, modules.Output, OutputProjection);
+        Load(source, modules.GateUp, GateUpProjection);
+        Load(source, modules.Down, DownProjection);
     }
 
     public void Dispose()
@@ -50,10 +52,15 @@ internal sealed class LlamaLayer : IDisposable
         DownProjection.Dispose();
     }
 
-    private static void Load(IWeightSource source, string module, LinearWeight target, int firstRow, int rows)
+    private static void Load(IWeightSource source, MatrixPart[] parts, LinearWeight target)
     {
-        source.LoadRows(module + ".weight", target, firstRow, rows);
-        if (target.HasBias)
-            source.LoadBias(module + ".bias", target, firstRow, rows);
+        int row = 0;
+        foreach (var part in parts)
+        {
+            source.LoadMatrix(part, target, row);
+            if (target.HasBias)
+                source.LoadBias(part.Module + ".bias", target, row, part.Rows);
+            row += part.Rows;
+        }
     }
 }

@@ -18,16 +18,17 @@ internal sealed class LlamaModel : IDisposable
     private readonly LlamaLayer[] _layers;
     private readonly ActivationBuffers _buffers;
 
-    public LlamaModel(Backend backend, ModelConfig config, ModelDescription description, ElementType dtype, int maxTokens, int maxLogits)
+    public LlamaModel(Backend backend, ModelConfig config, ModelDescription description, ModelShape shape, LayerForms[] forms, int maxTokens, int maxLogits)
     {
+        var dtype = shape.Weights;
         _backend = backend;
         _config = config;
         _description = description;
-        Shape = ShapeOf(config, description, dtype);
+        Shape = shape;
         _embedding = backend.CreateLinear(config.VocabSize, config.HiddenSize, dtype, hasBias: false);
         _layers = new LlamaLayer[config.NumHiddenLayers];
         for (int i = 0; i < _layers.Length; i++)
-            _layers[i] = new LlamaLayer(backend, config, description, Shape);
+            _layers[i] = new LlamaLayer(backend, description, shape, forms[i]);
         _finalNorm = backend.Allocate(ElementType.F32, config.HiddenSize);
         _output = description.TieWordEmbeddings ? _embedding : backend.CreateLinear(config.VocabSize, config.HiddenSize, dtype, hasBias: false);
         _buffers = new ActivationBuffers(backend, Shape, config.VocabSize, maxTokens, maxLogits);
@@ -44,8 +45,8 @@ internal sealed class LlamaModel : IDisposable
         config.NumAttentionHeads, config.NumKeyValueHeads, config.HeadDim, description.SlidingWindow, 1 / MathF.Sqrt(config.HeadDim));
 
     /// <summary>What decides how a backend runs this model.</summary>
-    public static ModelShape ShapeOf(ModelConfig config, ModelDescription description, ElementType dtype) =>
-        new(config.HiddenSize, config.IntermediateSize, AttentionShapeOf(config, description), dtype);
+    public static ModelShape ShapeOf(ModelConfig config, ModelDescription description, ElementType dtype, QuantizationFormat? quantization = null) =>
+        new(config.HiddenSize, config.IntermediateSize, AttentionShapeOf(config, description), dtype, quantization);
 
     /// <summary>The number of weights, biases and norms included; a shared table counts once.</summary>
     public static long CountParameters(ModelConfig config, ModelDescription description)
@@ -68,7 +69,7 @@ internal sealed class LlamaModel : IDisposable
             _layers[i].Load(source, _backend, _config, i);
         source.LoadVector("model.norm.weight", _backend, _finalNorm);
         if (!_description.TieWordEmbeddings)
-            source.LoadRows("lm_head.weight", _output, 0, _config.VocabSize);
+            source.LoadMatrix(new MatrixPart("lm_head", _config.VocabSize, IsInLayer: false), _output, 0);
         // Some checkpoints carry rotary frequencies, which follow from the config, or a copy of the tied output layer.
         source.VerifyAllUsed(_description.TieWordEmbeddings ? ["*.rotary_emb.inv_freq", "lm_head.weight"] : ["*.rotary_emb.inv_freq"]);
     }

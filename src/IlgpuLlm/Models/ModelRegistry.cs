@@ -15,11 +15,5 @@ internal static class ModelRegistry
     public static IReadOnlyCollection<string> Supported => Architectures.Keys;
 
     /// <summary>Describes a model whose architecture is one of <see cref="Supported"/> (the config reader refuses others by name).</summary>
-    /// <exception cref="CheckpointException">The weights are quantized.</exception>
-    public static ModelDescription Describe(ModelConfig config, string configFile)
-    {
-        if (config.HasQuantizationConfig)
-            throw new CheckpointException(configFile, $"quantization_config.quant_method: '{config.QuantMethod}' is not supported; supported: unquantized weights");
-        return Architectures[config.Architecture](config);
-    }
+    public static ModelDescription Describe(ModelConfig config) => Architectures[config.Architecture](config);
 }
