@@ -9,7 +9,9 @@ internal sealed class EngineOptionSet
     private readonly Option<string?> _device = OptionFactory.Text("--device", "DEVICE",
         "auto (CUDA if there is one, else the CPU), cpu, cuda, cuda:N, or ilgpu-cpu (slow, to test kernels). Default: auto.");
     private readonly Option<string?> _dtype = OptionFactory.Text("--dtype", "TYPE",
-        "Weights and KV cache: float32, float16, or auto (float32 for float32 checkpoints, else float16). Default: auto.");
+        "Weights and KV cache: float32, float16, or auto (float32 for float32 checkpoints, else float16); int4, int8: auto with that --quantization. Default: auto.");
+    private readonly Option<string?> _quantization = OptionFactory.Text("--quantization", "METHOD",
+        "auto (as the checkpoint is), awq, gptq, or int4, int8 (rounds the layers of a float checkpoint while it is loaded). Default: auto.");
     private readonly Option<bool> _allowTf32 = OptionFactory.Flag("--allow-tf32",
         "Lets CUDA devices round the operands of float32 products to TF32 (10 bits of mantissa): several times faster.");
     private readonly Option<bool> _batchInvariant = OptionFactory.Flag("--batch-invariant",
@@ -31,8 +33,8 @@ internal sealed class EngineOptionSet
     /// <summary>Adds the options to a command.</summary>
     public void AddTo(Command command)
     {
-        foreach (Option option in (Option[])[_model, _device, _dtype, _allowTf32, _batchInvariant, _loadFormat, _maxModelLen, _maxNumSeqs, _maxNumBatchedTokens,
-            _blockSize, _kvCacheMemory, _numBlocks, _gpuMemoryUtilization, _threads])
+        foreach (Option option in (Option[])[_model, _device, _dtype, _quantization, _allowTf32, _batchInvariant, _loadFormat, _maxModelLen, _maxNumSeqs,
+            _maxNumBatchedTokens, _blockSize, _kvCacheMemory, _numBlocks, _gpuMemoryUtilization, _threads])
             command.Options.Add(option);
     }
 
@@ -46,6 +48,7 @@ internal sealed class EngineOptionSet
             Model = parse.GetValue(_model),
             Device = parse.GetValue(_device) ?? defaults.Device,
             DType = parse.GetValue(_dtype) ?? defaults.DType,
+            Quantization = parse.GetValue(_quantization) ?? defaults.Quantization,
             AllowTf32 = parse.GetValue(_allowTf32),
             BatchInvariant = parse.GetValue(_batchInvariant),
             LoadFormat = parse.GetValue(_loadFormat) ?? defaults.LoadFormat,

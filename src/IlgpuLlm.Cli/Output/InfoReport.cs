@@ -2,6 +2,7 @@ using System.Runtime.Intrinsics;
 using IlgpuLlm.Cli.Options;
 using IlgpuLlm.Engine;
 using IlgpuLlm.Execution;
+using IlgpuLlm.Kernels;
 using IlgpuLlm.Kernels.Cpu;
 using IlgpuLlm.Kernels.Gpu;
 using IlgpuLlm.Loading;
@@ -34,6 +35,8 @@ internal sealed class InfoReport(IAnsiConsole console)
         Row(table, "layers", $"{config.NumHiddenLayers}, hidden size {config.HiddenSize}, intermediate size {config.IntermediateSize}");
         Row(table, "attention", $"{config.NumAttentionHeads} heads of {config.HeadDim}, {config.NumKeyValueHeads} key/value heads, {Window(config)}");
         Row(table, "rotary", $"{config.Rope.Type.ToString().ToLowerInvariant()}, theta {config.Rope.Theta}");
+        if (info.Quantization is { } quantization)
+            Row(table, "layers' weights", Quantization(quantization, config));
         Row(table, "vocabulary", $"{config.VocabSize} tokens{(config.TieWordEmbeddings ? ", tied embeddings" : "")}");
         Row(table, "runs as", $"{ElementTypeName.Of(info.DType)}{(info.UsesTf32 ? ", products as TF32," : "")} on {info.Device} ({info.DeviceDescription})");
         Row(table, "batch-invariant", info.IsBatchInvariant ? "yes" : "no");
@@ -75,6 +78,12 @@ internal sealed class InfoReport(IAnsiConsole console)
     private static Text[] Cells(params string[] texts) => Array.ConvertAll(texts, text => new Text(text));
 
     private static string Window(ModelConfig config) => config.SlidingWindow is { } window ? $"sliding window of {window} tokens" : "no sliding window";
+
+    private static string Quantization(QuantizationFormat format, ModelConfig config)
+    {
+        string groups = format.GroupSize == QuantizationFormat.WholeRow ? "a row a group" : $"groups of {format.GroupSize}";
+        return $"int{format.Bits}, {groups}, {config.Quantization?.MethodName ?? "rounded to nearest while loading"}";
+    }
 
     private static int SimdBits() => Vector512.IsHardwareAccelerated ? 512 : Vector256.IsHardwareAccelerated ? 256 : 128;
 }

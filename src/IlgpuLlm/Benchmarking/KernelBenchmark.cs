@@ -63,7 +63,7 @@ public sealed partial class KernelBenchmark
         Linear("o + residual ", hidden, attention.QueryWidth, NumRows, ElementType.F32, _backend.LinearAdd);
         Linear("gate-up + silu ", 2 * intermediate, hidden, NumRows, _activation, _backend.LinearSiluMul, isGateUp: true);
         Linear("down + residual ", hidden, intermediate, NumRows, ElementType.F32, _backend.LinearAdd);
-        Linear("lm-head ", vocab, hidden, _what.PrefillLen is null ? NumRows : 1, ElementType.F32, _backend.Linear);
+        Linear("lm-head ", vocab, hidden, _what.PrefillLen is null ? NumRows : 1, ElementType.F32, _backend.Linear, isQuantizable: false);
         Norm(hidden);
         Attention(attention, blockSize);
         Sampling(vocab);
@@ -71,15 +71,15 @@ public sealed partial class KernelBenchmark
 
     private void Linear(
         string role, int outFeatures, int inFeatures, int numRows, ElementType outputType, Action<LinearWeight, DeviceBuffer, DeviceBuffer, int> operation,
-        bool isGateUp = false)
+        bool isGateUp = false, bool isQuantizable = true)
     {
-        string name = $"linear {role}{outFeatures}x{inFeatures}";
+        var format = isQuantizable ? _model.Quantization : null;
+        string name = $"linear {role}{outFeatures}x{inFeatures}{(format is null ? "" : $" int{format.Bits}")}";
         if (!IsWanted(name))
             return;
-        int numCopies = _timer.NumCopies(_backend.LinearByteLength(outFeatures, inFeatures, DType, hasBias: false));
-        var weights = Enumerable.Range(0, numCopies).Select(_ => isGateUp
-            ? _backend.CreateGateUp(_model, hasBias: false)
-            : _backend.CreateLinear(outFeatures, inFeatures, DType, hasBias: false)).ToArray();
+        double weightBytes = format is null ? (double)outFeatures * inFeatures * DType.SizeInBytes() : QuantizedBytes(format, outFeatures, inFeatures);
+        int numCopies = _timer.NumCopies((long)weightBytes);
+        var weights = Enumerable.Range(0, numCopies).Select(_ => CreateLinear(format, outFeatures, inFeatures, isGateUp)).ToArray();
         try
         {
             for (int i = 0; i < numCopies; i++)
@@ -87,8 +87,7 @@ public sealed partial class KernelBenchmark
             using var input = Random(_activation, (long)numRows * inFeatures);
             int outputWidth = isGateUp ? outFeatures / 2 : outFeatures;
             using var output = _backend.Allocate(outputType, (long)numRows * outputWidth);
-            double bytes = (double)outFeatures * inFeatures * DType.SizeInBytes()
-                + (double)numRows * (inFeatures * _activation.SizeInBytes() + outputWidth * outputType.SizeInBytes());
+            double bytes = weightBytes + (double)numRows * (inFeatures * _activation.SizeInBytes() + outputWidth * outputType.SizeInBytes());
             Measure(name, numRows, numCopies, i => operation(weights[i], input, output, numRows), bytes, 2.0 * numRows * outFeatures * inFeatures);
         }
         finally
@@ -97,6 +96,18 @@ public sealed partial class KernelBenchmark
                 weight.Dispose();
         }
     }
+
+    private LinearWeight CreateLinear(QuantizationFormat? format, int outFeatures, int inFeatures, bool isGateUp) => (format, isGateUp) switch
+    {
+        (null, true) => _backend.CreateGateUp(_model, hasBias: false),
+        (null, false) => _backend.CreateLinear(outFeatures, inFeatures, DType, hasBias: false),
+        (_, true) => _backend.CreateQuantizedGateUp(_model, format, hasBias: false, []),
+        _ => _backend.CreateQuantizedLinear(outFeatures, inFeatures, format, hasBias: false, []),
+    };
+
+    /// <summary>What must be read: codes, and a scale of 16 bits and a zero point of the codes' bits for each group.</summary>
+    private static double QuantizedBytes(QuantizationFormat format, int outFeatures, int inFeatures) =>
+        (double)outFeatures * (inFeatures * format.Bits + format.NumGroups(inFeatures) * (16 + format.Bits)) / 8;
 
     private void Norm(int hidden)
     {

@@ -25,7 +25,7 @@ internal sealed class ModelProbe : IDisposable
         var files = ModelFiles.Read(options);
         Config = files.Config;
         _backend = BackendFactory.Create(device, 0);
-        _model = new LlamaModel(_backend, Config, files.Description, files.DType, maxTokens, maxTokens);
+        _model = new LlamaModel(_backend, Config, files.Description, files.Shape, files.ReadLayerForms(options), maxTokens, maxTokens);
         using (var source = files.OpenWeights(options, 0))
             _model.Load(source);
         _backend.ReserveWorkspace(new WorkspaceShape(_model.Shape, maxTokens, 1, maxTokens));
