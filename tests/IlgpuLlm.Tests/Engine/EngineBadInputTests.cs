@@ -19,10 +19,18 @@ public sealed class EngineBadInputTests
     }
 
     [TestMethod]
-    public void Load_Quantized_IsRefusedByName()
+    [DataRow("llama-gqa", "awq", "awq needs a checkpoint that is quantized by it")]
+    [DataRow("llama-gqa", "gptq", "gptq needs a checkpoint that is quantized by it")]
+    [DataRow("llama-awq-g32", "gptq", "gptq was requested")]
+    [DataRow("llama-gptq-g32", "awq", "says gptq of 4 bits")]
+    [DataRow("llama-gptq-g32", "int8", "int8 was requested")]
+    public void Load_AnotherQuantizationThanTheCheckpoints_NamesBoth(string model, string quantization, string message)
     {
-        using var model = new TempModel("llama-gqa", ("quantization_config", new System.Text.Json.Nodes.JsonObject { ["quant_method"] = "awq" }));
-        StringAssert.Contains(Assert.ThrowsExactly<CheckpointException>(() => LLM.Inspect(new EngineOptions { Model = model.Folder })).Message, "'awq' is not supported");
+        var options = new EngineOptions { Model = TestData.Committed("zoo", model), Device = "cpu", Quantization = quantization };
+        var error = Assert.ThrowsExactly<InvalidOptionException>(() => LLM.Inspect(options));
+        Assert.AreEqual("quantization", error.Option);
+        StringAssert.Contains(error.Message, message);
+        StringAssert.Contains(error.Message, "config.json");
     }
 
     [TestMethod]
@@ -42,7 +50,9 @@ public sealed class EngineBadInputTests
     public void Validate_OptionsOutOfRange_NameOptionValueAndLimit()
     {
         var options = new EngineOptions { Model = Zoo, Device = "cpu" };
-        Refused(options with { DType = "bfloat16" }, "dtype: bfloat16 is not supported; supported: auto, float32, float16");
+        Refused(options with { DType = "bfloat16" }, "dtype: bfloat16 is not supported; supported: auto, float32, float16, int4, int8");
+        Refused(options with { Quantization = "fp8" }, "quantization: fp8 is not supported; supported: auto, awq, gptq, int4, int8");
+        Refused(options with { DType = "int4", Quantization = "int8" }, "quantization: int8 contradicts dtype int4");
         Refused(options with { LoadFormat = "pt" }, "load-format: pt is not supported; supported: auto, dummy");
         Refused(options with { BlockSize = 0 }, "block-size: 0 must be in [1, 256]");
         Refused(options with { MaxNumSeqs = 0 }, "max-num-seqs: 0 must be in");

@@ -51,7 +51,9 @@ public sealed class MemoryPlannerTests
         using var backend = new FakeBackend { MemoryBytes = MemoryBytes };
         try
         {
-            MemoryPlanner.Plan(backend, config, ModelDescription.Llama(config), ElementType.F32, options);
+            var description = ModelDescription.Llama(config);
+            var shape = LlamaModel.ShapeOf(config, description, ElementType.F32);
+            MemoryPlanner.Plan(backend, config, description, shape, LayerForms.Read(new DummyWeightSource(), config), options);
             return "";
         }
         catch (ModelDoesNotFitException e)

@@ -22,7 +22,7 @@ public sealed class LoadingFuzzTests
          "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "hidden_act": "silu", "max_position_embeddings": 256,
          "rms_norm_eps": 1e-05, "rope_theta": 10000.0, "tie_word_embeddings": false, "attention_bias": false, "sliding_window": null,
          "rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64},
-         "bos_token_id": 1, "eos_token_id": [2, 3], "torch_dtype": "float32", "quantization_config": {"quant_method": "awq", "bits": 4}}
+         "bos_token_id": 1, "eos_token_id": [2, 3], "torch_dtype": "float32", "quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": 32, "desc_act": false}}
         """;
 
     private const string Generation = """

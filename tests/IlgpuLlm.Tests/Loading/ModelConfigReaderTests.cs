@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using IlgpuLlm.Kernels;
 using IlgpuLlm.Loading;
 using IlgpuLlm.TestSupport;
+using IlgpuLlm.Tests.Golden;
 
 namespace IlgpuLlm.Tests.Loading;
 
@@ -18,7 +19,7 @@ public sealed class ModelConfigReaderTests
 
     private static readonly string[] Supported = ["LlamaForCausalLM", "MistralForCausalLM"];
 
-    public static IEnumerable<string> ZooModels => Directory.GetDirectories(TestData.Committed("zoo")).Select(folder => Path.GetFileName(folder));
+    public static IEnumerable<string> ZooModels => ZooFolders.Floats;
 
     [TestMethod]
     [DynamicData(nameof(ZooModels))]
@@ -46,16 +47,8 @@ public sealed class ModelConfigReaderTests
         Assert.AreEqual(model.Contains("bf16") ? ElementType.BF16 : model.Contains("fp16") ? ElementType.F16 : ElementType.F32, config.Dtype);
         Assert.AreEqual(1, config.BosTokenId);
         Assert.AreSequenceEqual([2], config.EosTokenIds);
-        Assert.IsFalse(config.HasQuantizationConfig);
+        Assert.IsNull(config.Quantization);
         Assert.AreEqual(ExpectedRope(model, config.MaxPositionEmbeddings), config.Rope);
-    }
-
-    [TestMethod]
-    public void Read_QuantizedConfig_NamesTheMethod()
-    {
-        var config = ModelConfigReader.Read(TestData.Shared("zoo", "llama-awq-g32", File), Supported);
-        Assert.IsTrue(config.HasQuantizationConfig);
-        Assert.AreEqual("awq", config.QuantMethod);
     }
 
     [TestMethod]

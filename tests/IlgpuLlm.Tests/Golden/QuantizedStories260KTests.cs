@@ -1,0 +1,71 @@
+using System.Text.Json;
+using IlgpuLlm.TestSupport;
+
+namespace IlgpuLlm.Tests.Golden;
+
+/// <summary>stories260K in 4 bits, once in AWQ's layout and once in GPTQ's, against a forward pass in double precision on the dequantised weights.</summary>
+[TestClass]
+public sealed class QuantizedStories260KTests
+{
+    private static readonly string[] Models = ["stories260K-awq-g64", "stories260K-gptq-g64"];
+
+    public static IEnumerable<object[]> Devices => DemoModelTests.Devices;
+
+    [TestMethod]
+    [DynamicData(nameof(Models))]
+    public void Greedy_Cpu_MatchesReference(string model)
+    {
+        using var llm = new LLM(new EngineOptions { Model = TestData.Shared("models", model), Device = "cpu", DType = "float32" });
+        foreach (var test in Expected().GetProperty("cases").EnumerateArray())
+        {
+            int[] prompt = Ints(test.GetProperty("prompt_ids")), expected = Ints(test.GetProperty("ids"))[prompt.Length..];
+            CollectionAssert.AreEqual(expected, Generate(llm, prompt, expected.Length), $"prompt of {prompt.Length} tokens");
+        }
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(Devices))]
+    public void Greedy_AwqAndGptq_SameTokens(string device)
+    {
+        var outputs = Models.Select(model =>
+        {
+            using var llm = new LLM(new EngineOptions { Model = TestData.Shared("models", model), Device = device });
+            return Generate(llm, [1], 128);
+        }).ToArray();
+        CollectionAssert.AreEqual(outputs[0], outputs[1]);
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(Models))]
+    public void Logits_Cpu_MatchReference(string model)
+    {
+        var expected = Expected();
+        using var probe = new ModelProbe(TestData.Shared("models", model), "cpu", "float32");
+        int[] ids = Ints(expected.GetProperty("eval_ids_with_bos"));
+        float[][] logits = probe.Logits(ids);
+        double nll = Enumerable.Range(0, ids.Length - 1).Average(i => LogSumExp(logits[i]) - logits[i][ids[i + 1]]);
+        Assert.AreEqual(expected.GetProperty("mean_nll").GetProperty("w4g64").GetDouble(), nll, 1e-4);
+
+        int[] first = [.. Ints(expected.GetProperty("cases")[0].GetProperty("ids")).Take(8)];
+        float[][] actual = probe.Logits(first);
+        var rows = expected.GetProperty("logits_first_8").EnumerateArray().ToList();
+        for (int t = 0; t < first.Length; t++)
+        {
+            double worst = rows[t].EnumerateArray().Zip(actual[t], (e, a) => Math.Abs(e.GetDouble() - a)).Max();
+            Assert.IsTrue(worst <= 2e-4, $"position {t}: logits differ by {worst:E1}");
+        }
+    }
+
+    private static JsonElement Expected() => TestData.Json(TestData.Shared("vectors", "stories260K_awq_expected.json"));
+
+    private static int[] Generate(LLM llm, int[] prompt, int maxTokens) =>
+        [.. llm.Generate([(Prompt.FromTokens(prompt), (SamplingParams?)new SamplingParams { Temperature = 0, IgnoreEos = true, MaxTokens = maxTokens })])[0].Outputs[0].TokenIds];
+
+    private static double LogSumExp(float[] logits)
+    {
+        double max = logits.Max();
+        return max + Math.Log(logits.Sum(v => Math.Exp(v - max)));
+    }
+
+    private static int[] Ints(JsonElement element) => [.. element.EnumerateArray().Select(v => v.GetInt32())];
+}
