@@ -52,7 +52,7 @@ internal sealed class Checkpoint : IWeightSource
         new(folder, progress, quantization);
 
     /// <inheritdoc/>
-    public bool Contains(string name) => _tensors.Contains(name);
+    public bool Contains(string name) => _tensors.Find(name) is not null;
 
     /// <inheritdoc/>
     public void LoadRows(string name, LinearWeight target, int firstRow, int rows)

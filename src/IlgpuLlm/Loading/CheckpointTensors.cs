@@ -15,6 +15,9 @@ internal sealed class CheckpointTensors : IDisposable
 
     private CheckpointTensors(string folder) => _folder = folder;
 
+    /// <summary>The names of all tensors.</summary>
+    public IReadOnlyCollection<string> Names => _tensors.Keys;
+
     /// <summary>The names of the tensors that <see cref="Use"/> has not found.</summary>
     public IEnumerable<string> UnusedNames => _tensors.Keys.Where(name => !_used.ContainsKey(name));
 
@@ -45,8 +48,8 @@ internal sealed class CheckpointTensors : IDisposable
         }
     }
 
-    /// <summary>Whether there is a tensor of this name.</summary>
-    public bool Contains(string name) => _tensors.ContainsKey(name);
+    /// <summary>Finds a tensor; null where there is none.</summary>
+    public MappedTensor? Find(string name) => _tensors.TryGetValue(name, out var found) ? new MappedTensor(found.File, found.Tensor) : null;
 
     /// <summary>Finds a tensor, which counts as used from now on.</summary>
     /// <param name="name">Its name.</param>
@@ -57,9 +60,8 @@ internal sealed class CheckpointTensors : IDisposable
     public MappedTensor Use(string name, Func<TensorType, bool> isAllowed, string types, params long[] shape)
     {
         string what = $"tensor {MessageText.Quote(name)}";
-        if (!_tensors.TryGetValue(name, out var found))
+        if (Find(name) is not var (file, tensor))
             throw new CheckpointException(_folder, $"{what}: missing, must have shape {TensorInfo.FormatShape(shape)}");
-        var (file, tensor) = found;
         if (!tensor.Shape.SequenceEqual(shape))
             throw new CheckpointException(file.Path, $"{what}: shape: {tensor.ShapeText}, must be {TensorInfo.FormatShape(shape)} by config.json");
         if (!isAllowed(tensor.Type))

@@ -19,9 +19,9 @@ internal sealed class ModelProbe : IDisposable
     private readonly RotaryTableBuilder _rotary;
     private readonly InputBatch _batch;
 
-    public ModelProbe(string folder, string device, string dtype, int maxTokens = MaxTokens)
+    public ModelProbe(string folder, string device, string dtype, int maxTokens = MaxTokens, string quantization = "auto")
     {
-        var options = new EngineOptions { Model = folder, DType = dtype };
+        var options = new EngineOptions { Model = folder, DType = dtype, Quantization = quantization };
         var files = ModelFiles.Read(options);
         Config = files.Config;
         _backend = BackendFactory.Create(device, 0);

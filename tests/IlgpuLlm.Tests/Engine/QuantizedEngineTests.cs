@@ -1,0 +1,168 @@
+using System.Text.Json.Nodes;
+using IlgpuLlm.Kernels;
+using IlgpuLlm.Loading;
+using IlgpuLlm.TestSupport;
+using IlgpuLlm.Tests.Golden;
+using IlgpuLlm.Tests.Loading;
+
+namespace IlgpuLlm.Tests.Engine;
+
+/// <summary>Quantization from the options to the logits.</summary>
+[TestClass]
+public sealed class QuantizedEngineTests
+{
+    private const string Model = "llama-gptq-g32";
+
+    private static readonly int[] Ids = [1, 17, 200, 5, 99, 42, 250, 3];
+
+    [TestMethod]
+    [DataRow("int8", 0.02)]
+    [DataRow("int4", 0.5)]
+    public void Logits_QuantizedAtLoad_AreNearThoseOfFloats(string quantization, double tolerance)
+    {
+        string folder = TestData.Committed("zoo", "llama-gqa");
+        float[] exact = Logits(folder, new EngineOptions()), rounded = Logits(folder, new EngineOptions { Quantization = quantization });
+        double worst = exact.Zip(rounded, (e, a) => Math.Abs(e - a)).Max(), largest = exact.Max(Math.Abs);
+        Assert.IsTrue(worst > 0 && worst <= tolerance * largest, $"{quantization}: logits of up to {largest:F2} differ by {worst:E2}");
+    }
+
+    [TestMethod]
+    public void Generate_ShortFormOfDType_IsTheSame()
+    {
+        int[][] outputs = [.. new[] { new EngineOptions { DType = "int4" }, new EngineOptions { Quantization = "int4" } }.Select(options =>
+        {
+            using var llm = new LLM(options with { Device = "cpu" });
+            return llm.Generate("Once upon a time", new SamplingParams { Temperature = 0, MaxTokens = 24 }).Outputs[0].TokenIds.ToArray();
+        })];
+        CollectionAssert.AreEqual(outputs[0], outputs[1]);
+        Assert.AreEqual(24, outputs[0].Length);
+    }
+
+    [TestMethod]
+    [DataRow("int4")]
+    [DataRow("int8")]
+    public void Dummy_Quantized_NeedsTheConfigAlone(string quantization)
+    {
+        using var temp = new TempFolder();
+        File.Copy(TestData.Committed("zoo", "llama-gqa", "config.json"), Path.Combine(temp.Path, "config.json"));
+        using var llm = new LLM(new EngineOptions { Model = temp.Path, Device = "cpu", LoadFormat = "dummy", Quantization = quantization });
+        var output = llm.Generate([(Prompt.FromTokens(Ids), (SamplingParams?)new SamplingParams { Temperature = 0, IgnoreEos = true, MaxTokens = 8 })])[0];
+        Assert.AreEqual(8, output.Outputs[0].TokenIds.Count);
+    }
+
+    [TestMethod]
+    public void Inspect_Quantized_PlansFewerBytes()
+    {
+        var floats = LLM.Inspect(new EngineOptions { Device = "cpu", DType = "float16" });
+        var eight = LLM.Inspect(new EngineOptions { Device = "cpu", DType = "int8" });
+        var four = LLM.Inspect(new EngineOptions { Device = "cpu", DType = "int4" });
+        Assert.IsNull(floats.Quantization);
+        Assert.AreEqual(new QuantizationFormat(4, 128), four.Quantization);
+        long layers = floats.Memory.WeightBytes - four.Memory.WeightBytes, rest = floats.Memory.WeightBytes - eight.Memory.WeightBytes;
+        Assert.AreEqual(1.5, (double)layers / rest, 0.03, "12 bits saved of each weight, and 8");
+    }
+
+    [TestMethod]
+    public void Load_ModuleNotConverted_IsOfFloatsAndGoldenStays()
+    {
+        // One layer's down projection dequantised by hand: other forms, the same weights.
+        string folder = TestData.Committed("zoo", Model);
+        using var model = Rewritten((builder, checkpoint, config) =>
+        {
+            const string Module = "model.layers.1.mlp.down_proj";
+            var weight = new FakeLinearWeight(config.HiddenSize, config.IntermediateSize);
+            checkpoint.LoadMatrix(new MatrixPart(Module, config.HiddenSize), weight, 0);
+            builder.Add($"{Module}.weight", "F32", [config.HiddenSize, config.IntermediateSize], weight.Values);
+        }, skip: name => name.StartsWith("model.layers.1.mlp.down_proj.", StringComparison.Ordinal));
+        AssertNear(Logits(folder, new EngineOptions()), Logits(model.Folder, new EngineOptions()));
+    }
+
+    [TestMethod]
+    public void Load_OrdersThatDifferWithinAMatrix_AreDequantizedAndRight()
+    {
+        // Another division of k_proj's inputs than q_proj's: another model, whose weights in floats are the reference.
+        int hidden = 0;
+        using var model = Rewritten((builder, _, config) =>
+        {
+            hidden = config.HiddenSize;
+            int[] groups = [.. Enumerable.Range(0, hidden).Select(k => k % (hidden / 32))];
+            builder.Add("model.layers.0.self_attn.k_proj.g_idx", "I32", [hidden], groups);
+        }, skip: name => name == "model.layers.0.self_attn.k_proj.g_idx");
+        using var floats = Widened(model.Folder);
+        AssertNear(Logits(floats.Folder, new EngineOptions()), Logits(model.Folder, new EngineOptions()));
+
+        long quantized = LLM.Inspect(new EngineOptions { Model = TestData.Committed("zoo", Model), Device = "cpu" }).Memory.WeightBytes;
+        var mixed = LLM.Inspect(new EngineOptions { Model = model.Folder, Device = "cpu" });
+        Assert.IsTrue(mixed.Memory.WeightBytes > quantized + hidden * hidden, "the plan counts the matrix of halves");
+    }
+
+    [TestMethod]
+    public void Load_ActOrder_IsRight()
+    {
+        using var model = Rewritten((builder, _, config) =>
+        {
+            foreach (string module in Modules(config))
+            {
+                int inputs = module.Contains("down_proj", StringComparison.Ordinal) ? config.IntermediateSize : config.HiddenSize;
+                int[] groups = [.. Enumerable.Range(0, inputs).Select(k => k % (inputs / 32))];
+                builder.Add($"{module}.g_idx", "I32", [inputs], groups);
+            }
+        }, skip: name => name.EndsWith(".g_idx", StringComparison.Ordinal));
+        using var floats = Widened(model.Folder);
+        AssertNear(Logits(floats.Folder, new EngineOptions()), Logits(model.Folder, new EngineOptions()));
+    }
+
+    private static IEnumerable<string> Modules(ModelConfig config) =>
+        from layer in Enumerable.Range(0, config.NumHiddenLayers)
+        from module in new[] { "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj" }
+        select $"model.layers.{layer}.{module}";
+
+    /// <summary>The same model with all its codes as floats, and no quantization_config.</summary>
+    private static TempModel Widened(string folder) => Rewritten(
+        (builder, checkpoint, config) =>
+        {
+            foreach (string module in Modules(config))
+            {
+                int inputs = module.Contains("down_proj", StringComparison.Ordinal) ? config.IntermediateSize : config.HiddenSize;
+                int rows = module[^6] switch
+                {
+                    'k' or 'v' => config.NumKeyValueHeads * config.HeadDim,
+                    _ => module.Contains("gate", StringComparison.Ordinal) || module.Contains("up_", StringComparison.Ordinal) ? config.IntermediateSize : config.HiddenSize,
+                };
+                var weight = new FakeLinearWeight(rows, inputs);
+                checkpoint.LoadMatrix(new MatrixPart(module, rows), weight, 0);
+                builder.Add($"{module}.weight", "F32", [rows, inputs], weight.Values);
+            }
+        },
+        skip: name => name.Contains("_proj.", StringComparison.Ordinal), folder, ("quantization_config", null));
+
+    /// <summary>A copy of a checkpoint without some tensors and with others.</summary>
+    private static TempModel Rewritten(
+        Action<SafetensorsBuilder, Checkpoint, ModelConfig> add, Func<string, bool> skip, string? folder = null, params (string Field, JsonNode? Value)[] changes)
+    {
+        folder ??= TestData.Committed("zoo", Model);
+        var model = new TempModel(Model, changes);
+        string configFile = Path.Combine(folder, "config.json");
+        var config = ModelConfigReader.Read(configFile);
+        var builder = new SafetensorsBuilder();
+        using (var file = SafetensorsFile.Open(Path.Combine(folder, "model.safetensors")))
+            foreach (var tensor in file.Tensors.Values.Where(tensor => !skip(tensor.Name)))
+                builder.Add(tensor.Name, tensor.Type.Name, [.. tensor.Shape], file.Read(tensor, 0, (int)tensor.ByteLength).ToArray());
+        using (var checkpoint = Checkpoint.Open(folder, quantization: ModelQuantization.Resolve("auto", config, configFile)))
+            add(builder, checkpoint, config);
+        File.WriteAllBytes(Path.Combine(model.Folder, "model.safetensors"), builder.Build());
+        return model;
+    }
+
+    private static float[] Logits(string folder, EngineOptions options)
+    {
+        using var probe = new ModelProbe(folder, "cpu", "float32", quantization: options.Quantization);
+        return [.. probe.Logits(Ids).SelectMany(row => row)];
+    }
+
+    private static void AssertNear(float[] expected, float[] actual)
+    {
+        double worst = expected.Zip(actual, (e, a) => Math.Abs(e - a)).Max();
+        Assert.IsTrue(worst <= 2e-4, $"logits differ by {worst:E1}");
+    }
+}
