@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using IlgpuLlm.Kernels;
 using IlgpuLlm.Loading;
+using IlgpuLlm.Models;
 using IlgpuLlm.TestSupport;
 using IlgpuLlm.Tests.Golden;
 using IlgpuLlm.Tests.Loading;
@@ -101,37 +102,33 @@ public sealed class QuantizedEngineTests
     {
         using var model = Rewritten((builder, _, config) =>
         {
-            foreach (string module in Modules(config))
-            {
-                int inputs = module.Contains("down_proj", StringComparison.Ordinal) ? config.IntermediateSize : config.HiddenSize;
-                int[] groups = [.. Enumerable.Range(0, inputs).Select(k => k % (inputs / 32))];
-                builder.Add($"{module}.g_idx", "I32", [inputs], groups);
-            }
+            foreach (var (part, inputs) in Parts(config))
+                builder.Add($"{part.Module}.g_idx", "I32", [inputs], [.. Enumerable.Range(0, inputs).Select(k => k % (inputs / 32))]);
         }, skip: name => name.EndsWith(".g_idx", StringComparison.Ordinal));
         using var floats = Widened(model.Folder);
         AssertNear(Logits(floats.Folder, new EngineOptions()), Logits(model.Folder, new EngineOptions()));
     }
 
-    private static IEnumerable<string> Modules(ModelConfig config) =>
-        from layer in Enumerable.Range(0, config.NumHiddenLayers)
-        from module in new[] { "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj" }
-        select $"model.layers.{layer}.{module}";
+    private static IEnumerable<(MatrixPart Part, int Inputs)> Parts(ModelConfig config)
+    {
+        foreach (var modules in Enumerable.Range(0, config.NumHiddenLayers).Select(layer => new LayerModules(config, layer)))
+        {
+            foreach (var part in modules.Qkv.Concat(modules.GateUp))
+                yield return (part, config.HiddenSize);
+            yield return (modules.Output[0], config.NumAttentionHeads * config.HeadDim);
+            yield return (modules.Down[0], config.IntermediateSize);
+        }
+    }
 
     /// <summary>The same model with all its codes as floats, and no quantization_config.</summary>
     private static TempModel Widened(string folder) => Rewritten(
         (builder, checkpoint, config) =>
         {
-            foreach (string module in Modules(config))
+            foreach (var (part, inputs) in Parts(config))
             {
-                int inputs = module.Contains("down_proj", StringComparison.Ordinal) ? config.IntermediateSize : config.HiddenSize;
-                int rows = module[^6] switch
-                {
-                    'k' or 'v' => config.NumKeyValueHeads * config.HeadDim,
-                    _ => module.Contains("gate", StringComparison.Ordinal) || module.Contains("up_", StringComparison.Ordinal) ? config.IntermediateSize : config.HiddenSize,
-                };
-                var weight = new FakeLinearWeight(rows, inputs);
-                checkpoint.LoadMatrix(new MatrixPart(module, rows), weight, 0);
-                builder.Add($"{module}.weight", "F32", [rows, inputs], weight.Values);
+                var weight = new FakeLinearWeight(part.Rows, inputs);
+                checkpoint.LoadMatrix(part, weight, 0);
+                builder.Add($"{part.Module}.weight", "F32", [part.Rows, inputs], weight.Values);
             }
         },
         skip: name => name.Contains("_proj.", StringComparison.Ordinal), folder, ("quantization_config", null));

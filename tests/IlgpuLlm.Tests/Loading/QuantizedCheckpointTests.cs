@@ -241,7 +241,8 @@ public sealed class QuantizedCheckpointTests
         float[] rounded = ReadBack(checkpoint, Layer, Out);
         double largestStep = 1.0 / ((1 << bits) - 1); // values lie in [-0.5, 0.5]
         double worst = exact.Values.Zip(rounded, (e, a) => Math.Abs((double)e - a)).Max();
-        Assert.IsTrue(worst is > 0 && worst <= 0.51 * largestStep, $"{bits} bits: {worst:E2} of {largestStep:E2}");
+        // Half a step, and at a group's ends up to 2^-11 of its range more, by which the scale is rounded to a half.
+        Assert.IsTrue(worst > 0 && worst <= 0.5 * largestStep + 1.0 / 2048, $"{bits} bits: {worst:E2} of {largestStep:E2}");
     }
 
     [TestMethod]
