@@ -2,9 +2,9 @@ using System.Text.Json.Nodes;
 using IlgpuLlm.Kernels;
 using IlgpuLlm.Loading;
 using IlgpuLlm.Models;
-using IlgpuLlm.TestSupport;
 using IlgpuLlm.Tests.Golden;
 using IlgpuLlm.Tests.Loading;
+using IlgpuLlm.TestSupport;
 
 namespace IlgpuLlm.Tests.Engine;
 

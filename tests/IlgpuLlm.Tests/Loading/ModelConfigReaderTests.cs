@@ -2,8 +2,8 @@ using System.Text;
 using System.Text.Json.Nodes;
 using IlgpuLlm.Kernels;
 using IlgpuLlm.Loading;
-using IlgpuLlm.TestSupport;
 using IlgpuLlm.Tests.Golden;
+using IlgpuLlm.TestSupport;
 
 namespace IlgpuLlm.Tests.Loading;
 
