@@ -134,6 +134,7 @@ public sealed class BatchInvariantTests
     }
 
     [TestMethod]
+    [DoNotParallelize] // the emulation of instructions has one memory
     public void Attention_EmulatedFlash_SameBitsDecodedOrInAChunk()
     {
         SkipOnCuda();
@@ -143,6 +144,7 @@ public sealed class BatchInvariantTests
     }
 
     [TestMethod]
+    [DoNotParallelize] // the emulation of instructions has one memory
     public void Linear_EmulatedFloats_SameBitsInEveryBatch()
     {
         SkipOnCuda();

@@ -81,6 +81,7 @@ public sealed class QuantizedLinearTests
     }
 
     [TestMethod]
+    [DoNotParallelize] // the emulation of instructions has one memory
     [DataRow(4, 32, 1, nameof(LinearEpilogue.Floats))]
     [DataRow(4, 128, 3, nameof(LinearEpilogue.Residual))]
     [DataRow(8, 64, 8, nameof(LinearEpilogue.Halves))]
@@ -124,6 +125,7 @@ public sealed class QuantizedLinearTests
     }
 
     [TestMethod]
+    [DoNotParallelize] // the emulation of instructions has one memory
     [DataRow(4, false)]
     [DataRow(4, true)]
     [DataRow(8, false)]
