@@ -222,7 +222,7 @@ def sequences(count):
 
 def field(key, name):
     result = store[key]
-    return result[name] if result else None
+    return result.get(name) if result else None
 
 
 def goal_share(llama_key, field_name, share_name, goal):
@@ -250,6 +250,8 @@ def table():
     for shape, percent in GEMVS.items():
         its = peer(f"cublas linear batch 1 {shape}", "TB/s")
         lines.append(row(f"GEMV float16 {shape}", percent, field(f"gemv {shape}", "percent_of_copy"), 100 * its / copy if its and copy else None, "cuBLAS", None, "% of copy"))
+    lines.append(row("host time not hidden behind the GPU, decode float16, 64 sequences", 3, field("llama decode float16 64", "unhidden_host_percent"),
+                     None, "", None, "% of the step", smaller=True))
     lines.append(row("prefill attention, 4,096 tokens, 32 heads x 128, causal", 400, field("attention prefill", "teraflops"),
                      peer("sdpa flash causal 4096", "TFLOP/s"), "torch FlashAttention", None, "TFLOP/s"))
     lines.append(row("decode attention, 64 sequences x 2,048", 85, field("attention decode", "percent_of_copy"), None, "", None, "% of copy"))

@@ -130,6 +130,9 @@ public abstract partial class Backend : IDisposable
     /// <exception cref="NotSupportedException">The device has no graphs.</exception>
     public virtual DeviceGraph CaptureGraph(Action operations) => throw new NotSupportedException($"{Device} has no graphs");
 
+    /// <summary>A timer of runs of operations; null where operations end before they return, or the device has no clock.</summary>
+    public virtual DeviceStepTimer? CreateStepTimer() => null;
+
     /// <summary>hidden[t] = table[tokenIds[t]]. Ids must be below the table's rows (checked by the caller, who knows the request).</summary>
     /// <param name="table">[vocab, hidden]; the output layer's weight where embeddings are tied.</param>
     /// <param name="tokenIds">I32, [numTokens].</param>

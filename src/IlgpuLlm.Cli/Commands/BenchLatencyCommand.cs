@@ -26,12 +26,18 @@ internal static class BenchLatencyCommand
             using var llm = new LLM(options);
             var result = LatencyBenchmark.Run(llm, parse.GetValue(batchSize) ?? 1, parse.GetValue(inputLen) ?? 32, parse.GetValue(outputLen) ?? 128,
                 parse.GetValue(warmup) ?? 1, parse.GetValue(iters) ?? 5, copy);
+            // A device that does not run beside its host hides nothing of it.
+            (string, Func<LatencyResult, object?>)[] host = result.UnhiddenHostMs is null
+                ? []
+                : [("host not hidden ms", r => r.UnhiddenHostMs), ("% of step", r => r.UnhiddenHostPercent)];
             BenchCommand.Write(console, parse.GetValue(json), [result],
+            [
                 ("sequences", r => r.BatchSize), ("in", r => r.InputLen), ("out", r => r.OutputLen),
                 ("prefill tok/s", r => r.PrefillTokensPerSecond), ("TTFT ms", r => r.TimeToFirstTokenMs), ("TFLOP/s", r => r.PrefillTeraflops),
                 ("prefill GB/s", r => r.PrefillGigabytesPerSecond), ("% of copy", r => r.PrefillPercentOfCopy),
                 ("decode tok/s", r => r.DecodeTokensPerSecond), ("step ms", r => r.StepMs), ("weights GB/s", r => r.WeightGigabytesPerSecond),
-                ("KV GB/s", r => r.KvGigabytesPerSecond), ("% of copy", r => r.DecodePercentOfCopy), ("copy GB/s", r => r.CopyGigabytesPerSecond));
+                ("KV GB/s", r => r.KvGigabytesPerSecond), ("% of copy", r => r.DecodePercentOfCopy), .. host, ("copy GB/s", r => r.CopyGigabytesPerSecond),
+            ]);
             return ExitCode.Success;
         });
         return command;

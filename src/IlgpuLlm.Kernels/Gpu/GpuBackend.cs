@@ -195,6 +195,9 @@ public sealed partial class GpuBackend : Backend
         _device is CudaGpuDevice cuda ? new CudaGraph((CudaStream)_device.Stream, cuda.HasDependentLaunch, operations) : new ReplayedGraph(operations);
 
     /// <inheritdoc/>
+    public override DeviceStepTimer? CreateStepTimer() => _device is CudaGpuDevice cuda ? new CudaStepTimer(cuda) : null;
+
+    /// <inheritdoc/>
     public override void EmbeddingLookup(LinearWeight table, DeviceBuffer tokenIds, DeviceBuffer hidden, int numTokens) =>
         _gatherRows.Launch(Own(table).Matrix, _device.Own(tokenIds), _device.Own(hidden), numTokens, table.InFeatures);
 

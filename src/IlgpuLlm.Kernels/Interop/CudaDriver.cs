@@ -9,6 +9,7 @@ internal static partial class CudaDriver
     private const string Library = "cuda"; // CudaLibrary finds it
     private const int HostMemory = 1, DeviceMemory = 2; // CU_MEMORYTYPE_HOST, CU_MEMORYTYPE_DEVICE
     private const int EventWithoutTime = 2; // CU_EVENT_DISABLE_TIMING
+    private const int NotReady = 600; // CUDA_ERROR_NOT_READY
     private const int CaptureRelaxed = 2; // other threads may allocate meanwhile
     private const int KernelNode = 0; // CU_GRAPH_NODE_TYPE_KERNEL
     private const byte ProgrammaticPort = 1; // CU_GRAPH_KERNEL_NODE_PORT_PROGRAMMATIC
@@ -104,10 +105,10 @@ internal static partial class CudaDriver
         Check(cuMemcpy2DAsync_v2(in copy, stream));
     }
 
-    /// <summary>Makes an event.</summary>
-    public static nint CreateEvent()
+    /// <summary>Makes an event, which knows the time only if asked to.</summary>
+    public static nint CreateEvent(bool withTime = false)
     {
-        Check(cuEventCreate(out nint handle, EventWithoutTime));
+        Check(cuEventCreate(out nint handle, withTime ? 0 : EventWithoutTime));
         return handle;
     }
 
@@ -116,6 +117,22 @@ internal static partial class CudaDriver
 
     /// <summary>Waits until the event, as it was last recorded, has happened; not at all if it never was.</summary>
     public static void WaitForEvent(nint handle) => Check(cuEventSynchronize(handle));
+
+    /// <summary>Whether the event, as it was last recorded, has happened.</summary>
+    public static bool HasHappened(nint handle)
+    {
+        int result = cuEventQuery(handle);
+        if (result != NotReady)
+            Check(result);
+        return result != NotReady;
+    }
+
+    /// <summary>The milliseconds between two events with time that have happened.</summary>
+    public static double ElapsedMilliseconds(nint first, nint second)
+    {
+        Check(cuEventElapsedTime(out float milliseconds, first, second));
+        return milliseconds;
+    }
 
     /// <summary>What is queued to the stream from now on waits for the event.</summary>
     public static void StreamWaitsForEvent(nint stream, nint handle) => Check(cuStreamWaitEvent(stream, handle, 0));
@@ -162,6 +179,12 @@ internal static partial class CudaDriver
 
     [LibraryImport(Library)]
     private static partial int cuEventSynchronize(nint handle);
+
+    [LibraryImport(Library)]
+    private static partial int cuEventQuery(nint handle);
+
+    [LibraryImport(Library)]
+    private static partial int cuEventElapsedTime(out float milliseconds, nint first, nint second);
 
     [LibraryImport(Library)]
     private static partial int cuStreamWaitEvent(nint stream, nint handle, int flags);

@@ -1,3 +1,6 @@
+using System.Text.Json.Serialization;
+using IlgpuLlm.Kernels;
+
 namespace IlgpuLlm.Benchmarking;
 
 /// <summary>What one batch took, medians over the repetitions. GB/s are of weights (embedding table excluded), keys and values that must be read.</summary>
@@ -45,6 +48,17 @@ public sealed record LatencyResult
     /// <summary>Both as a share of the copy bandwidth.</summary>
     public double DecodePercentOfCopy => 100 * DecodeGigabytesPerSecond / CopyGigabytesPerSecond;
 
+    /// <summary>
+    /// The device's time between the end of a decode step's graph and the beginning of the next one's, a mean over all such pairs: copies of inputs and tokens,
+    /// and all of the host's work that is not hidden behind the device's. Null on a device that does not run beside its host.
+    /// </summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public double? UnhiddenHostMs { get; init; }
+
+    /// <summary>That as a share of the time from one graph's end to the next one's.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public double? UnhiddenHostPercent { get; init; }
+
     /// <summary>The device's measured copy bandwidth, read and written bytes.</summary>
     public required double CopyGigabytesPerSecond { get; init; }
 }
@@ -69,10 +83,13 @@ public static class LatencyBenchmark
         BenchmarkRun.AtLeast("output-len", outputLen, 2);
         BenchmarkRun.AtLeast("num-iters-warmup", numItersWarmup, 0);
         BenchmarkRun.AtLeast("num-iters", numIters, 1);
+        var timer = llm.Core.ModelRunner.TimeSteps();
         for (int i = 0; i < numItersWarmup; i++)
             RunOnce(llm, batchSize, inputLen, outputLen);
+        timer?.Take(); // forgets those
         var runs = Enumerable.Range(0, numIters).Select(_ => RunOnce(llm, batchSize, inputLen, outputLen)).ToList();
         double prefill = Median(runs.Select(r => r.Prefill)), step = Median(runs.Select(r => r.Step));
+        (double Ms, double Percent)? host = timer is null ? null : Unhidden(timer.Take(), batchSize);
         var traffic = new StepTraffic(llm.Info);
         double prefillBytes = traffic.WeightBytes(NumPrefillSteps(batchSize, inputLen, llm.Info.Memory.MaxNumBatchedTokens)) + batchSize * traffic.PrefillKvBytes(inputLen);
         double kvBytesPerStep = batchSize * traffic.DecodeKvBytes(inputLen, inputLen + outputLen - 1) / (outputLen - 1);
@@ -89,8 +106,17 @@ public static class LatencyBenchmark
             StepMs = step * 1e3,
             WeightGigabytesPerSecond = traffic.WeightBytes(1) / step / 1e9,
             KvGigabytesPerSecond = kvBytesPerStep / step / 1e9,
+            UnhiddenHostMs = host?.Ms,
+            UnhiddenHostPercent = host?.Percent,
             CopyGigabytesPerSecond = copyGigabytesPerSecond,
         };
+    }
+
+    /// <summary>The device's idle time a step, in ms and in percent of the step, over the steps of all sequences; null where none followed another.</summary>
+    internal static (double Ms, double Percent)? Unhidden(IEnumerable<StepTime> times, int batchSize)
+    {
+        StepTime[] full = [.. times.Where(time => time.NumSeqs == batchSize)];
+        return full.Length == 0 ? null : (full.Average(time => time.IdleMs), 100 * full.Sum(time => time.IdleMs) / full.Sum(time => time.StepMs));
     }
 
     private static (double Prefill, double Step) RunOnce(LLM llm, int batchSize, int inputLen, int outputLen)

@@ -43,6 +43,9 @@ internal sealed class DecodeGraphs : IDisposable
     public static long ByteLength(int maxSeqs, int maxModelLen, int blockSize) =>
         sizeof(int) * NumElements(Sizes(maxSeqs).Last(), BlocksPerSeq(maxModelLen, blockSize));
 
+    /// <summary>Times every run of a graph; null: nothing does.</summary>
+    public DeviceStepTimer? Timer { get; set; }
+
     /// <summary>
     /// Queues a step, sampling included, if every sequence computes one token. Row s of the logits is that of sequence s. The step before the last must have
     /// ended.
@@ -59,7 +62,9 @@ internal sealed class DecodeGraphs : IDisposable
         Fill(scheduled, rotary, bucket.Size);
         _staging[_current].Send(0, (int)NumElements(bucket.Size, _maxBlocksPerSeq), _slab);
         rotary.Upload();
+        Timer?.Begin(scheduled.Count);
         bucket.Graph.Launch();
+        Timer?.End();
         return true;
     }
 

@@ -1,3 +1,4 @@
+using IlgpuLlm.Kernels;
 using IlgpuLlm.Scheduling;
 
 namespace IlgpuLlm.Execution;
@@ -13,6 +14,9 @@ internal interface IModelRunner : IDisposable
 
     /// <summary>Waits for the oldest step under way. The result is valid until the launch after the next; rows are in the order of the requests.</summary>
     ModelRunnerOutput Collect();
+
+    /// <summary>Times decode steps from now on, on a device that runs beside its host; null on any other. The runner disposes it.</summary>
+    DeviceStepTimer? TimeSteps() => null;
 }
 
 /// <summary>One request's result.</summary>

@@ -26,6 +26,7 @@ internal sealed class ModelRunner : IModelRunner
     private readonly int[] _logitsRows;
     private readonly int _vocabSize;
     private readonly int _maxLogits;
+    private DeviceStepTimer? _timer;
     private long _numLaunched, _numCollected;
 
     /// <param name="backend">The device.</param>
@@ -72,6 +73,8 @@ internal sealed class ModelRunner : IModelRunner
             Array.Clear(flight.Output.Rows, 0, scheduled.Count);
         else
             Run(scheduled, flight.Output);
+        if (!flight.IsGraph)
+            _timer?.Interrupt();
         if (_sampling is not null)
             flight.Tokens.Start(_sampling.Sampled, scheduled.Count * Backend.SampledWidth);
         for (int s = 0; s < scheduled.Count; s++)
@@ -107,12 +110,20 @@ internal sealed class ModelRunner : IModelRunner
         return flight.Output;
     }
 
+    public DeviceStepTimer? TimeSteps()
+    {
+        if (_graphs is not null)
+            _timer = _graphs.Timer ??= _backend.CreateStepTimer();
+        return _timer;
+    }
+
     public void Dispose()
     {
         if (_numLaunched > _numCollected)
             _backend.Synchronize(); // a step may be under way whose requests have all ended
         foreach (var flight in _flights)
             flight.Tokens.Dispose();
+        _timer?.Dispose();
         _graphs?.Dispose();
         _sampling?.Dispose();
         _model.Dispose();

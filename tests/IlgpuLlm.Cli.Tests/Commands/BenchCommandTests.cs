@@ -14,6 +14,7 @@ public sealed class BenchCommandTests
         var json = JsonDocument.Parse(result.Text).RootElement;
         Assert.AreEqual((2, 8, 4), (json.GetProperty("batch_size").GetInt32(), json.GetProperty("input_len").GetInt32(), json.GetProperty("output_len").GetInt32()));
         Assert.IsTrue(json.GetProperty("copy_gigabytes_per_second").GetDouble() > 0 && json.GetProperty("decode_percent_of_copy").GetDouble() > 0);
+        Assert.IsFalse(json.TryGetProperty("unhidden_host_ms", out _) || json.TryGetProperty("unhidden_host_percent", out _), "the CPU hides nothing of the host");
         double step = json.GetProperty("step_ms").GetDouble(), rate = json.GetProperty("decode_tokens_per_second").GetDouble();
         Assert.AreEqual(2000 / step, rate, rate * 1e-6, "two sequences a step");
     }
