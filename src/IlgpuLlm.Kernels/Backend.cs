@@ -88,7 +88,7 @@ public abstract partial class Backend : IDisposable
     public virtual long WorkspaceByteLength(WorkspaceShape shape) => GateUpLength(shape) * sizeof(float);
 
     /// <summary>
-    /// Begins to compile and load, beside other work, what batches of all sizes need of the weights that there are, so that the first batch of each size does
+    /// Begins to compile and load, beside other work, what a model's layers need in batches of all sizes, so that the first batch of each size does
     /// not wait for it. <see cref="ReserveWorkspace"/> waits until that is done.
     /// </summary>
     public virtual void PrepareKernels(WorkspaceShape shape)

@@ -99,6 +99,18 @@ public abstract class LinearWeight : IDisposable
     /// <summary>Frees the memory.</summary>
     public abstract void Dispose();
 
+    /// <summary>Checks an order of inputs, which kernels trust.</summary>
+    /// <exception cref="ArgumentException">It does not name as many inputs as there are, or one that there is not.</exception>
+    protected void CheckInputOrder(ReadOnlySpan<int> order)
+    {
+        if (order.IsEmpty)
+            return;
+        if (order.Length != InFeatures)
+            throw new ArgumentException($"an order of {InFeatures} inputs names {order.Length}", nameof(order));
+        if (order.IndexOfAnyExceptInRange(0, InFeatures - 1) is >= 0 and var at)
+            throw new ArgumentException($"an order of {InFeatures} inputs names input {order[at]}", nameof(order));
+    }
+
     private void CheckRows(int firstRow, int numRows)
     {
         if (firstRow < 0 || numRows < 0 || firstRow > OutFeatures - numRows)

@@ -1,5 +1,5 @@
 using System.CommandLine;
-using System.Diagnostics;
+using IlgpuLlm.Benchmarking;
 using IlgpuLlm.Kernels;
 using IlgpuLlm.Kernels.Gpu;
 
@@ -8,11 +8,6 @@ namespace IlgpuLlm.Tools;
 /// <summary>Measures products with quantized weights beside those of halves, in graphs of launches that take turns with weights that no cache holds together.</summary>
 internal static class QuantizedCommand
 {
-    private const int NumRepetitions = 5;
-    private const int MinLaunches = 20;
-    private const long RotatedBytes = 1L << 30;
-    private const long CopiedBytes = 1L << 30;
-
     private static readonly int[] Rows = [1, 8, 16, 32, 64, 128, 512, 2048];
     private static readonly (int OutFeatures, int InFeatures)[] Shapes = [(4096, 4096), (12288, 4096), (22016, 4096), (4096, 11008)];
 
@@ -25,13 +20,14 @@ internal static class QuantizedCommand
         var command = new Command("quantized", "Times products with quantized weights beside those of F16 weights on a CUDA device.") { device, bits, group, rows };
         command.SetAction(result =>
         {
-            using GpuBackend backend = GpuBackend.CreateCuda(result.GetValue(device));
+            int index = result.GetValue(device);
+            double copy = CopyBandwidth.Measure(new EngineOptions { Device = $"cuda:{index}" }) * 1e9;
+            using GpuBackend backend = GpuBackend.CreateCuda(index);
             var format = new QuantizationFormat(result.GetValue(bits), result.GetValue(group));
             int[] batches = result.GetValue(rows)!;
             // Its matrices are the shapes that are measured.
             var model = new ModelShape(4096, 11008, new AttentionShape(32, 32, 128, 0, 0.0884f), ElementType.F16, format);
             backend.ReserveWorkspace(new WorkspaceShape(model, batches.Max(), 1, 64));
-            double copy = CopyBandwidth(backend);
             Console.WriteLine(FormattableString.Invariant($"{backend.Description}, copy {copy / 1e12:F2} TB/s, {format.Bits} bits, groups of {format.GroupSize}"));
             foreach ((int outFeatures, int inFeatures) in Shapes)
                 Measure(backend, format, outFeatures, inFeatures, batches, copy);
@@ -44,8 +40,9 @@ internal static class QuantizedCommand
     {
         long codesBytes = backend.QuantizedLinearByteLength(outFeatures, inFeatures, format, hasBias: false, isReordered: false);
         long halvesBytes = backend.LinearByteLength(outFeatures, inFeatures, ElementType.F16, hasBias: false);
-        LinearWeight[] codes = Create(codesBytes, () => backend.CreateQuantizedLinear(outFeatures, inFeatures, format, hasBias: false, []));
-        LinearWeight[] halves = Create(halvesBytes, () => backend.CreateLinear(outFeatures, inFeatures, ElementType.F16, hasBias: false));
+        var timer = new KernelTimer(backend);
+        LinearWeight[] codes = Create(timer.NumCopies(codesBytes), () => backend.CreateQuantizedLinear(outFeatures, inFeatures, format, hasBias: false, []));
+        LinearWeight[] halves = Create(timer.NumCopies(halvesBytes), () => backend.CreateLinear(outFeatures, inFeatures, ElementType.F16, hasBias: false));
         try
         {
             foreach (int rows in batches)
@@ -53,8 +50,8 @@ internal static class QuantizedCommand
                 using DeviceBuffer input = backend.Allocate(ElementType.F16, (long)rows * inFeatures);
                 using DeviceBuffer output = backend.Allocate(ElementType.F16, (long)rows * outFeatures);
                 backend.Upload(Enumerable.Range(0, rows * inFeatures).Select(i => (Half)(i % 17 / 16f - 0.5f)).ToArray().AsSpan(), input);
-                double quantized = Seconds(backend, codes.Length, i => backend.Linear(codes[i], input, output, rows));
-                double plain = Seconds(backend, halves.Length, i => backend.Linear(halves[i], input, output, rows));
+                double quantized = timer.Time(codes.Length, i => backend.Linear(codes[i], input, output, rows));
+                double plain = timer.Time(halves.Length, i => backend.Linear(halves[i], input, output, rows));
                 long activations = 2L * rows * (inFeatures + outFeatures);
                 Console.WriteLine(
                     FormattableString.Invariant($"{rows,5} x {outFeatures,5} x {inFeatures,5}  {quantized * 1e6,8:F1} us  {(codesBytes + activations) / quantized / copy,6:P0} of copy")
@@ -68,45 +65,14 @@ internal static class QuantizedCommand
         }
     }
 
-    private static LinearWeight[] Create(long byteLength, Func<LinearWeight> create)
+    private static LinearWeight[] Create(int count, Func<LinearWeight> create)
     {
-        var weights = new LinearWeight[(int)Math.Max(2, RotatedBytes / byteLength)];
+        var weights = new LinearWeight[count];
         for (int i = 0; i < weights.Length; i++)
         {
             weights[i] = create();
             weights[i].FillRandom((ulong)i, 0.5f);
         }
         return weights;
-    }
-
-    /// <summary>Bytes read and written a second.</summary>
-    private static double CopyBandwidth(GpuBackend backend)
-    {
-        using DeviceBuffer source = backend.Allocate(ElementType.F16, CopiedBytes / 2), target = backend.Allocate(ElementType.F16, CopiedBytes / 2);
-        return 2 * CopiedBytes / Seconds(backend, 1, _ => backend.Copy(source, target));
-    }
-
-    /// <summary>The least time of an operation over some repetitions.</summary>
-    private static double Seconds(GpuBackend backend, int numWeights, Action<int> operation)
-    {
-        operation(0); // compiles what it needs
-        backend.Synchronize();
-        int launches = Math.Max(MinLaunches, numWeights);
-        using DeviceGraph graph = backend.CaptureGraph(() =>
-        {
-            for (int i = 0; i < launches; i++)
-                operation(i % numWeights);
-        });
-        graph.Launch();
-        backend.Synchronize();
-        double seconds = double.PositiveInfinity;
-        for (int i = 0; i < NumRepetitions; i++)
-        {
-            var watch = Stopwatch.StartNew();
-            graph.Launch();
-            backend.Synchronize();
-            seconds = Math.Min(seconds, watch.Elapsed.TotalSeconds / launches);
-        }
-        return seconds;
     }
 }

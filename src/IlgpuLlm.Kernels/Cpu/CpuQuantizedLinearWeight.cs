@@ -22,7 +22,7 @@ public sealed unsafe class CpuQuantizedLinearWeight : CpuPanelWeight
         // Two neighbouring inputs share a byte and are dequantised with one group's scale.
         if (format.Bits == 4 && _numGroups > 1 && _groupLength % 2 != 0)
             throw new NotSupportedException($"groups of {_groupLength} inputs of 4 bits are not supported: the size must be even, or that of a whole row");
-        _inputOrder = CopyOrder(inputOrder, inFeatures);
+        _inputOrder = CopyOrder(inputOrder);
         _codes = new NativeBlock(CodesByteLength(Layout, format), isDense: true);
         _scales = new NativeBlock(NumScales * sizeof(Half), isDense: true);
         _zeros = new NativeBlock(NumScales, isDense: true);
@@ -110,15 +110,11 @@ public sealed unsafe class CpuQuantizedLinearWeight : CpuPanelWeight
 
     private static long CodesByteLength(PanelLayout layout, QuantizationFormat format) => CodesOffset(layout, format, layout.NumBlocks - 1, layout.NumPanels);
 
-    private static NativeBlock? CopyOrder(ReadOnlySpan<int> order, int inFeatures)
+    private NativeBlock? CopyOrder(ReadOnlySpan<int> order)
     {
+        CheckInputOrder(order);
         if (order.IsEmpty)
             return null;
-        if (order.Length != inFeatures)
-            throw new ArgumentException($"an order of {inFeatures} inputs names {order.Length}", nameof(order));
-        // Kernels read where it points to.
-        if (order.IndexOfAnyExceptInRange(0, inFeatures - 1) is >= 0 and var at)
-            throw new ArgumentException($"an order of {inFeatures} inputs names input {order[at]}", nameof(order));
         var result = new NativeBlock(order.Length * (long)sizeof(int));
         order.CopyTo(new Span<int>((int*)result.Pointer, order.Length));
         return result;

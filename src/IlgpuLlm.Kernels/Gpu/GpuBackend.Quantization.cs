@@ -14,16 +14,13 @@ public sealed partial class GpuBackend
     /// <inheritdoc/>
     public override LinearWeight CreateQuantizedGateUp(ModelShape model, QuantizationFormat format, bool hasBias, ReadOnlySpan<int> inputOrder)
     {
-        int? block = model.IntermediateSize % GpuLinearWeight.GateUpBlock == 0 ? GpuLinearWeight.GateUpBlock : null;
+        int? block = model.IntermediateSize % GpuWeight.GateUpBlock == 0 ? GpuWeight.GateUpBlock : null;
         return CreateQuantized(checked(2 * model.IntermediateSize), model.HiddenSize, format, hasBias, inputOrder, block);
     }
 
     private GpuQuantizedWeight CreateQuantized(
-        int outFeatures, int inFeatures, QuantizationFormat format, bool hasBias, ReadOnlySpan<int> inputOrder, int? upOffset)
-    {
-        _halfShapes.Add((outFeatures, inFeatures, upOffset == GpuLinearWeight.GateUpBlock)); // products of many rows
-        return new GpuQuantizedWeight(_device, _quantizedFill, outFeatures, inFeatures, format, hasBias, inputOrder, upOffset);
-    }
+        int outFeatures, int inFeatures, QuantizationFormat format, bool hasBias, ReadOnlySpan<int> inputOrder, int? upOffset) =>
+        new(_device, _quantizedFill, outFeatures, inFeatures, format, hasBias, inputOrder, upOffset);
 
     /// <summary>A product's output.</summary>
     internal static QuantizedOutput QuantizedOutputOf(GpuQuantizedWeight weight, GpuBuffer output, int numRows) => new()
@@ -48,10 +45,13 @@ public sealed partial class GpuBackend
         _quantizedPlain.Launch(weight, input, QuantizedOutputOf(weight, output, numRows), epilogue);
     }
 
-    /// <summary>Queues the product on tensor cores: few rows as the weight streams through, many with halves. False where it needs workspace that there is not.</summary>
+    /// <summary>
+    /// Queues the product on tensor cores: few rows as the weight streams through, many with halves; where it <see cref="IsBatchInvariant"/>, all of them as
+    /// the weight streams through. False where it needs workspace that there is not.
+    /// </summary>
     private bool LaunchCodes(GpuQuantizedWeight weight, GpuBuffer input, GpuBuffer output, int numRows, LinearEpilogue epilogue)
     {
-        if (numRows <= QuantizedStreamKernel.MaxRows)
+        if (numRows <= QuantizedStreamKernel.MaxRows || IsBatchInvariant)
         {
             if (weight.InputOrder is { } order)
             {
@@ -67,7 +67,7 @@ public sealed partial class GpuBackend
             return false;
         // The workspace may have moved since the last product.
         if (weight.Dequantized?.Matrix != _dequantized)
-            weight.Dequantized = new(_device, _fillRandom, _dequantized, weight.Bias, weight.OutFeatures, weight.InFeatures, weight.UpOffset);
+            weight.Dequantized = new(_fillRandom, _dequantized, like: weight);
         if (_hopperLinear is not null && _hopperLinear.Supports(weight.Dequantized, epilogue))
         {
             _dequantize!.Launch(weight, _dequantized);
@@ -83,20 +83,33 @@ public sealed partial class GpuBackend
 
     private bool WidensCodes(ModelShape model) => model.Quantization is not null && ActivationType(model) == ElementType.F16;
 
-    /// <summary>Elements of a model's largest matrix.</summary>
-    private static long DequantizedLength(ModelShape model) =>
-        (long)model.HiddenSize * Math.Max(2 * model.IntermediateSize, Math.Max(model.Attention.QkvWidth, model.Attention.QueryWidth));
-
-    private static long ReorderedLength(ModelShape model) =>
-        (long)QuantizedStreamKernel.MaxRows * Math.Max(model.HiddenSize, Math.Max(model.IntermediateSize, model.Attention.QueryWidth));
-
-    private void ReserveQuantized(ModelShape model)
+    /// <summary>Elements of a model's largest matrix, if products are made with halves in place of codes.</summary>
+    private long DequantizedLength(WorkspaceShape shape)
     {
-        _dequantized?.Dispose();
-        _reordered?.Dispose();
-        bool isNeeded = WidensCodes(model);
-        _dequantized = isNeeded ? GpuBuffer.Allocate(_device, ElementType.F16, DequantizedLength(model)) : null;
-        _reordered = isNeeded ? GpuBuffer.Allocate(_device, ElementType.F16, ReorderedLength(model)) : null;
+        var model = shape.Model;
+        return WidensCodes(model) && !IsBatchInvariant
+            ? (long)model.HiddenSize * Math.Max(2 * model.IntermediateSize, Math.Max(model.Attention.QkvWidth, model.Attention.QueryWidth))
+            : 0;
+    }
+
+    /// <summary>Elements of as many of the widest rows as are multiplied with codes.</summary>
+    private long ReorderedLength(WorkspaceShape shape)
+    {
+        var model = shape.Model;
+        long rows = IsBatchInvariant ? shape.MaxTokens : QuantizedStreamKernel.MaxRows;
+        return WidensCodes(model) ? rows * Math.Max(model.HiddenSize, Math.Max(model.IntermediateSize, model.Attention.QueryWidth)) : 0;
+    }
+
+    private void ReserveQuantized(WorkspaceShape shape)
+    {
+        Reserve(ref _dequantized, DequantizedLength(shape));
+        Reserve(ref _reordered, ReorderedLength(shape));
+
+        void Reserve(ref GpuBuffer? buffer, long length)
+        {
+            buffer?.Dispose();
+            buffer = length > 0 ? GpuBuffer.Allocate(_device, ElementType.F16, length) : null;
+        }
     }
 
     private GpuQuantizedWeight? OwnQuantized(LinearWeight weight) =>

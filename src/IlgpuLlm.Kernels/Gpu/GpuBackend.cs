@@ -33,8 +33,7 @@ public sealed partial class GpuBackend : Backend
     private readonly DequantizeKernel? _dequantize;
     private readonly ReorderKernel _reorder;
     private GpuBuffer? _dequantized; // F16, the largest matrix of the model
-    private GpuBuffer? _reordered; // F16, [QuantizedStreamKernel.MaxRows, the widest row]
-    private readonly HashSet<(int OutFeatures, int InFeatures, bool IsGateUp)> _halfShapes = []; // of the weights that there are
+    private GpuBuffer? _reordered; // F16, [as many rows as stream, the widest row]
 
     private GpuBackend(GpuDevice device, bool allowTf32, bool batchInvariant)
     {
@@ -116,7 +115,7 @@ public sealed partial class GpuBackend : Backend
 
     /// <inheritdoc/>
     public override LinearWeight CreateGateUp(ModelShape model, bool hasBias) => CreateWeight(
-        checked(2 * model.IntermediateSize), model.HiddenSize, model.Weights, hasBias, FusesGateUp(model) ? GpuLinearWeight.GateUpBlock : null);
+        checked(2 * model.IntermediateSize), model.HiddenSize, model.Weights, hasBias, FusesGateUp(model) ? GpuWeight.GateUpBlock : null);
 
     /// <inheritdoc/>
     public override ElementType ActivationType(ModelShape model) =>
@@ -128,7 +127,7 @@ public sealed partial class GpuBackend : Backend
     /// <inheritdoc/>
     public override long WorkspaceByteLength(WorkspaceShape shape) =>
         base.WorkspaceByteLength(shape) + (ActivationType(shape.Model) == ElementType.F16 ? _halfAttention!.WorkspaceBytes(shape) : 0)
-        + (WidensCodes(shape.Model) ? (DequantizedLength(shape.Model) + ReorderedLength(shape.Model)) * ElementType.F16.SizeInBytes() : 0)
+        + (DequantizedLength(shape) + ReorderedLength(shape)) * ElementType.F16.SizeInBytes()
         + (DecodesFloats(shape.Model) ? FloatDecodeKernel.WorkspaceBytes(shape.MaxSeqs, shape.Model.Attention) : 0);
 
     /// <inheritdoc/>
@@ -137,13 +136,14 @@ public sealed partial class GpuBackend : Backend
     /// <inheritdoc/>
     public override void PrepareKernels(WorkspaceShape shape)
     {
-        if (_hopperLinear is null || ActivationType(shape.Model) != ElementType.F16)
+        var model = shape.Model;
+        if (_hopperLinear is null || ActivationType(model) != ElementType.F16)
             return;
-        foreach (var (outFeatures, inFeatures, isGateUp) in _halfShapes)
-        {
-            LinearEpilogue[] epilogues = isGateUp ? [LinearEpilogue.GateUp] : [LinearEpilogue.Halves, LinearEpilogue.Floats, LinearEpilogue.Residual];
-            _hopperLinear.Prepare(outFeatures, inFeatures, epilogues, shape.MaxTokens);
-        }
+        // The output layer's are loaded by graphs, which have as many rows of logits as there can be.
+        _hopperLinear.Prepare(model.Attention.QkvWidth, model.HiddenSize, LinearEpilogue.Halves, shape.MaxTokens);
+        _hopperLinear.Prepare(model.HiddenSize, model.Attention.QueryWidth, LinearEpilogue.Residual, shape.MaxTokens);
+        _hopperLinear.Prepare(2 * model.IntermediateSize, model.HiddenSize, LinearEpilogue.GateUp, shape.MaxTokens);
+        _hopperLinear.Prepare(model.HiddenSize, model.IntermediateSize, LinearEpilogue.Residual, shape.MaxTokens);
     }
 
     /// <inheritdoc/>
@@ -153,7 +153,7 @@ public sealed partial class GpuBackend : Backend
         base.ReserveWorkspace(shape);
         if (ActivationType(shape.Model) == ElementType.F16)
             _halfAttention!.Reserve(shape);
-        ReserveQuantized(shape.Model);
+        ReserveQuantized(shape);
         if (DecodesFloats(shape.Model))
             _floatDecode!.Reserve(shape.MaxSeqs, shape.Model.Attention);
     }
@@ -235,7 +235,7 @@ public sealed partial class GpuBackend : Backend
             return;
         }
         var matrix = Own(weight);
-        bool isFusedFloats = _simtLinear is not null && matrix.UpOffset == GpuLinearWeight.GateUpBlock && SimtLinearKernel.Supports(matrix, x);
+        bool isFusedFloats = _simtLinear is not null && matrix.UpOffset == GpuWeight.GateUpBlock && SimtLinearKernel.Supports(matrix, x);
         if (UsesGemv(matrix, x, numRows) || x.Type == ElementType.F16 || isFusedFloats)
             Launch(matrix, x, y, numRows, LinearEpilogue.GateUp);
         else
@@ -310,7 +310,7 @@ public sealed partial class GpuBackend : Backend
     private bool FusesGateUp(ModelShape model) =>
         ActivationType(model) == ElementType.F16
         || (_simtLinear is not null && !MultipliesTf32 && model.Weights == ElementType.F32 && SimtLinearKernel.SupportsRows(model.HiddenSize)
-            && model.IntermediateSize % GpuLinearWeight.GateUpBlock == 0 && model.IntermediateSize > GpuLinearWeight.GateUpBlock);
+            && model.IntermediateSize % GpuWeight.GateUpBlock == 0 && model.IntermediateSize > GpuWeight.GateUpBlock);
 
     private bool DecodesFloats(ModelShape model) => _floatDecode is not null && model.Weights == ElementType.F32 && FloatDecodeKernel.Supports(model.Attention);
 
@@ -318,8 +318,6 @@ public sealed partial class GpuBackend : Backend
     {
         if (storage == ElementType.F32)
             _simtLinear?.Prepare();
-        else
-            _halfShapes.Add((outFeatures, inFeatures, upOffset == GpuLinearWeight.GateUpBlock));
         return new GpuLinearWeight(_device, _fillRandom, outFeatures, inFeatures, storage, hasBias, upOffset);
     }
 

@@ -3,12 +3,11 @@ using System.Runtime.InteropServices;
 namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>
-/// A quantized matrix in the layout of <see cref="QuantizedLayout"/>, and a bias of floats. Gate and up may lie in blocks of 8 rows by turns, as in
-/// <see cref="GpuLinearWeight"/>. Each row is loaded once: what there is of a strip that is not complete waits in host memory.
+/// A quantized matrix in the layout of <see cref="QuantizedLayout"/>. Each row is loaded once: what there is of a strip that is not complete waits in host
+/// memory.
 /// </summary>
-internal sealed class GpuQuantizedWeight : LinearWeight
+internal sealed class GpuQuantizedWeight : GpuWeight
 {
-    private readonly GpuDevice _device;
     private readonly QuantizedFillKernel _fillRandom;
     private readonly int _stripBytes, _groupBytes;
     private readonly Dictionary<int, PartialStrip> _partialStrips = [];
@@ -16,12 +15,10 @@ internal sealed class GpuQuantizedWeight : LinearWeight
     public GpuQuantizedWeight(
         GpuDevice device, QuantizedFillKernel fillRandom, int outFeatures, int inFeatures, QuantizationFormat format, bool hasBias,
         ReadOnlySpan<int> inputOrder, int? upOffset = null)
-        : base(outFeatures, inFeatures, ElementType.F16, hasBias, format)
+        : base(device, outFeatures, inFeatures, ElementType.F16, hasBias, format, upOffset)
     {
-        CheckOrder(inputOrder, inFeatures);
-        _device = device;
+        CheckInputOrder(inputOrder);
         _fillRandom = fillRandom;
-        UpOffset = upOffset ?? Math.Max(1, outFeatures / 2);
         NumGroups = format.NumGroups(inFeatures);
         GroupLength = format.GroupLength(inFeatures);
         NumStrips = QuantizedLayout.NumStrips(outFeatures);
@@ -32,17 +29,12 @@ internal sealed class GpuQuantizedWeight : LinearWeight
         _groupBytes = NumGroups * QuantizedLayout.StripRows * sizeof(uint);
         Codes = GpuBuffer.Allocate(device, ElementType.I32, (long)NumStrips * _stripBytes / sizeof(int));
         Groups = GpuBuffer.Allocate(device, ElementType.I32, (long)NumStrips * _groupBytes / sizeof(int));
-        if (hasBias)
-            Bias = GpuBuffer.Allocate(device, ElementType.F32, outFeatures);
         if (!inputOrder.IsEmpty)
         {
             InputOrder = GpuBuffer.Allocate(device, ElementType.I32, inFeatures);
             device.CopyToDevice(MemoryMarshal.AsBytes(inputOrder), InputOrder.Address);
         }
     }
-
-    /// <summary>The device that the memory belongs to.</summary>
-    public GpuDevice Device => _device;
 
     /// <summary>Words of the strips' blocks.</summary>
     public GpuBuffer Codes { get; }
@@ -52,12 +44,6 @@ internal sealed class GpuQuantizedWeight : LinearWeight
 
     /// <summary>I32, [inFeatures]; null where inputs are in the order of the rows that they are multiplied by.</summary>
     public GpuBuffer? InputOrder { get; }
-
-    /// <summary>F32, [outFeatures].</summary>
-    public GpuBuffer? Bias { get; }
-
-    /// <summary>Of gate and up: how many rows after its gate row an up row lies.</summary>
-    public int UpOffset { get; }
 
     /// <summary>Groups of a row.</summary>
     public int NumGroups { get; }
@@ -79,48 +65,17 @@ internal sealed class GpuQuantizedWeight : LinearWeight
         QuantizedLayout.NumStrips(outFeatures) * (StripBytes(inFeatures, format) + (long)format.NumGroups(inFeatures) * QuantizedLayout.StripRows * sizeof(uint))
         + (hasBias ? (long)outFeatures * sizeof(float) : 0) + (isReordered ? (long)inFeatures * sizeof(int) : 0);
 
-    /// <summary>Where a row of the checkpoint lies.</summary>
-    public int PlaceOf(int row)
-    {
-        int half = OutFeatures / 2;
-        if (UpOffset >= half)
-            return row;
-        var (first, isUp) = row < half ? (row, 0) : (row - half, 1);
-        return (2 * (first / UpOffset) + isUp) * UpOffset + first % UpOffset;
-    }
-
-    /// <inheritdoc/>
-    public override void LoadBias(int first, ReadOnlySpan<float> values)
-    {
-        if (Bias is null)
-            throw new ArgumentException("this weight has no bias", nameof(values));
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(first, OutFeatures - values.Length);
-        for (int i = 0, count; i < values.Length; i += count)
-        {
-            int place = PlaceOf(first + i);
-            count = 1;
-            while (i + count < values.Length && PlaceOf(first + i + count) == place + count)
-                count++;
-            _device.CopyToDevice(MemoryMarshal.AsBytes(values.Slice(i, count)), Bias.Address + place * sizeof(float));
-        }
-    }
-
-    /// <inheritdoc/>
-    public override void FillRandom(ulong seed, float amplitude)
-    {
-        _fillRandom.Launch(this, seed, amplitude);
-        if (Bias is not null)
-            LoadBias(0, new float[OutFeatures]);
-    }
-
     /// <inheritdoc/>
     public override void Dispose()
     {
+        base.Dispose();
         Codes.Dispose();
         Groups.Dispose();
-        Bias?.Dispose();
         InputOrder?.Dispose();
     }
+
+    /// <inheritdoc/>
+    protected override void FillMatrix(ulong seed, float amplitude) => _fillRandom.Launch(this, seed, amplitude);
 
     /// <inheritdoc/>
     protected override void LoadRowsCore(int firstRow, int numRows, ElementType sourceType, ReadOnlySpan<byte> source) =>
@@ -129,7 +84,7 @@ internal sealed class GpuQuantizedWeight : LinearWeight
     /// <inheritdoc/>
     protected override void LoadQuantizedRowsCore(int firstRow, int numRows, QuantizedRows source)
     {
-        var staging = _device.RentStaging();
+        var staging = Device.RentStaging();
         try
         {
             for (int row = 0, count; row < numRows; row += count)
@@ -144,23 +99,12 @@ internal sealed class GpuQuantizedWeight : LinearWeight
         }
         finally
         {
-            _device.ReturnStaging(staging);
+            Device.ReturnStaging(staging);
         }
     }
 
     private static long StripBytes(int inFeatures, QuantizationFormat format) =>
         (long)QuantizedLayout.NumBlocks(inFeatures) * QuantizedLayout.BlockBytes(format.Bits);
-
-    private static void CheckOrder(ReadOnlySpan<int> order, int inFeatures)
-    {
-        if (order.IsEmpty)
-            return;
-        if (order.Length != inFeatures)
-            throw new ArgumentException($"an order of {inFeatures} inputs names {order.Length}", nameof(order));
-        // Kernels read where it points to.
-        if (order.IndexOfAnyExceptInRange(0, inFeatures - 1) is >= 0 and var at)
-            throw new ArgumentException($"an order of {inFeatures} inputs names input {order[at]}", nameof(order));
-    }
 
     /// <summary>Packs neighbouring rows of one strip, and copies the strip once it is complete.</summary>
     private void LoadPart(StagingBuffer staging, int strip, int firstInStrip, int sourceRow, int count, QuantizedRows source)

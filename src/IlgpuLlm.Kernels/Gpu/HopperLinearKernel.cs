@@ -116,16 +116,13 @@ internal sealed class HopperLinearKernel : IDisposable
     /// <summary>Loads the kernels for all batches of up to <paramref name="maxRows"/> rows, so that the first of each size need not.</summary>
     /// <param name="outFeatures">The weight's output features.</param>
     /// <param name="inFeatures">The weight's input features.</param>
-    /// <param name="epilogues">What may become of the sums.</param>
+    /// <param name="epilogue">What becomes of the sums.</param>
     /// <param name="maxRows">Rows.</param>
-    public void Prepare(int outFeatures, int inFeatures, LinearEpilogue[] epilogues, int maxRows)
+    public void Prepare(int outFeatures, int inFeatures, LinearEpilogue epilogue, int maxRows)
     {
         int mostAtATime = _isBatchInvariant ? Math.Min(maxRows, MaxNarrowRows) : maxRows;
         for (int rows = 2; rows <= mostAtATime; rows += rows < MaxNarrowRows ? rows : WideTokens)
-        {
-            foreach (var epilogue in epilogues)
-                Load(Choose(outFeatures, inFeatures, rows, epilogue));
-        }
+            Load(Choose(outFeatures, inFeatures, rows, epilogue));
     }
 
     /// <summary>The name of the kernel that a launch would take.</summary>

@@ -55,7 +55,7 @@ internal static class QuantizedStreamBody<TCodes, TRaw, TOutput>
         if (inTile >= QuantizedStreamKernel.TileRows || firstRow + inTile >= output.NumRows || column >= output.NumColumns)
             return;
         int at = inTile * QuantizedLayout.StripRows + inStrip;
-        float up = TOutput.IsGateUp ? Total(sums, at + GpuLinearWeight.GateUpBlock) : 0f;
+        float up = TOutput.IsGateUp ? Total(sums, at + GpuWeight.GateUpBlock) : 0f;
         TOutput.Store(output, firstRow + inTile, column, Total(sums, at), up);
     }
 

@@ -40,7 +40,7 @@ internal sealed class QuantizedStreamKernel(GpuDevice device)
     public static bool Supports(GpuQuantizedWeight weight, GpuBuffer input, LinearEpilogue epilogue) =>
         input.Type == ElementType.F16 && input.Address % 16 == 0 && weight.InFeatures % QuantizedLayout.BlockInputs == 0
         && (weight.NumGroups == 1 || (weight.GroupLength >= QuantizedLayout.LaneInputs && BitOperations.IsPow2(weight.GroupLength)))
-        && (epilogue != LinearEpilogue.GateUp || (weight.UpOffset == GpuLinearWeight.GateUpBlock && weight.OutFeatures % QuantizedLayout.StripRows == 0));
+        && (epilogue != LinearEpilogue.GateUp || (weight.UpOffset == GpuWeight.GateUpBlock && weight.OutFeatures % QuantizedLayout.StripRows == 0));
 
     /// <summary>Queues the product of rows whose inputs are in the weight's order; shapes were checked.</summary>
     public void Launch(GpuQuantizedWeight weight, GpuBuffer input, QuantizedOutput output, LinearEpilogue epilogue)

@@ -182,13 +182,13 @@ internal static class SimtLinearBody<TShape, TTile, TOutput>
         {
             int sumRow = i / outputsPerRow, sumColumn = i & (outputsPerRow - 1);
             if (TOutput.ColumnsPerOutput == 2)
-                sumColumn += sumColumn / GpuLinearWeight.GateUpBlock * GpuLinearWeight.GateUpBlock;
+                sumColumn += sumColumn / GpuWeight.GateUpBlock * GpuWeight.GateUpBlock;
             if (firstRow + sumRow >= output.NumRows || firstColumn + sumColumn >= output.NumColumns)
                 continue;
             int from = sumRow * SumPitch + sumColumn;
             float sum = Sum(sums, from) + output.BiasOf(firstColumn + sumColumn), up = 0f;
             if (TOutput.ColumnsPerOutput == 2)
-                up = Sum(sums, from + GpuLinearWeight.GateUpBlock) + output.BiasOf(firstColumn + sumColumn + GpuLinearWeight.GateUpBlock);
+                up = Sum(sums, from + GpuWeight.GateUpBlock) + output.BiasOf(firstColumn + sumColumn + GpuWeight.GateUpBlock);
             TOutput.StoreOne(output, firstRow + sumRow, firstColumn + sumColumn, sum, up);
         }
     }

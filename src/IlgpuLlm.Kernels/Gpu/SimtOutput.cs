@@ -146,5 +146,5 @@ internal readonly struct SimtSiluMul : ISimtOutput
     }
 
     private static int Target(int column) =>
-        column / (2 * GpuLinearWeight.GateUpBlock) * GpuLinearWeight.GateUpBlock + (column & (GpuLinearWeight.GateUpBlock - 1));
+        column / (2 * GpuWeight.GateUpBlock) * GpuWeight.GateUpBlock + (column & (GpuWeight.GateUpBlock - 1));
 }

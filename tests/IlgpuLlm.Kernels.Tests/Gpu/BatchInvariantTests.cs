@@ -63,6 +63,22 @@ public sealed class BatchInvariantTests
     }
 
     [TestMethod]
+    [DataRow(4, 64, false)]
+    [DataRow(4, 128, true)]
+    [DataRow(8, 64, true)]
+    public void Linear_Quantized_SameBitsInEveryBatch(int bits, int groupSize, bool isReordered)
+    {
+        const int OutFeatures = 200, InFeatures = 640;
+        using GpuBackend backend = Cuda();
+        var data = new QuantizedData(bits, groupSize, OutFeatures, InFeatures, isReordered, maxRows: 1);
+        var model = new ModelShape(InFeatures, InFeatures, new AttentionShape(10, 10, 64, 0, 1), ElementType.F16, data.Format);
+        backend.ReserveWorkspace(new WorkspaceShape(model, MaxRows, MaxRows, 1));
+        using LinearWeight weight = data.Load(backend);
+        CheckLinear(backend, weight, ElementType.F16, ElementType.F16);
+        CheckAdd(backend, weight, ElementType.F16);
+    }
+
+    [TestMethod]
     [DataRow(31, 60, false)]
     [DataRow(300, 700, false)]
     [DataRow(200, 352, false)]

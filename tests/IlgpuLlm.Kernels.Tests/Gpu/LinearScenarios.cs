@@ -39,7 +39,8 @@ internal sealed class LinearScenarios(GpuBackend backend, ElementType type, int[
         var model = new ModelShape(hidden, intermediate, new AttentionShape(2, 1, 64, 0, 1), type);
         if (backend.ActivationType(model) != type)
             Assert.Inconclusive("skipped: the device has no fast kernels for halves");
-        ProductData data = new(type, 2 * intermediate, hidden, _maxRows);
+        // Gates and ups of the size of 1: the error of a gate counts as many times as its up is large.
+        ProductData data = new(type, 2 * intermediate, hidden, _maxRows, amplitude: 2 / MathF.Sqrt(hidden));
         using LinearWeight weight = data.LoadGateUp(backend, model);
         Check(data, intermediate, type, data.GatedProducts, absolute, (x, y, rows) => backend.LinearSiluMul(weight, x, y, rows));
     }

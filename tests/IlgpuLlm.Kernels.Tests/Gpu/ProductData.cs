@@ -7,12 +7,17 @@ internal sealed class ProductData
 {
     private readonly Lazy<double[]> _products;
 
-    public ProductData(ElementType type, int outFeatures, int inFeatures, int maxRows)
+    /// <param name="type">What weight and activations are rounded to.</param>
+    /// <param name="outFeatures">Rows of the weight.</param>
+    /// <param name="inFeatures">Its columns.</param>
+    /// <param name="maxRows">Rows of activations.</param>
+    /// <param name="amplitude">The largest activation.</param>
+    public ProductData(ElementType type, int outFeatures, int inFeatures, int maxRows, float amplitude = 1)
     {
         (OutFeatures, InFeatures, MaxRows) = (outFeatures, inFeatures, maxRows);
         Weight = TestTensors.RoundTo(type, TestTensors.Random(1, outFeatures * inFeatures));
         Bias = TestTensors.Random(2, outFeatures);
-        X = TestTensors.RoundTo(type, TestTensors.Random(3, maxRows * inFeatures));
+        X = TestTensors.RoundTo(type, TestTensors.Random(3, maxRows * inFeatures, amplitude));
         Residual = TestTensors.Random(9, maxRows * outFeatures);
         _products = new(() => ReferenceKernels.Linear(Weight, Bias, X, maxRows, outFeatures, inFeatures));
     }

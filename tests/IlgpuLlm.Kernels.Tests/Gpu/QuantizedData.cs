@@ -48,6 +48,9 @@ internal sealed class QuantizedData
     /// <summary>[outFeatures, inFeatures], in the order of a row's features.</summary>
     public float[] Weight { get; }
 
+    /// <summary>What tensor cores multiply: <see cref="Weight"/> as halves.</summary>
+    public float[] HalfWeight => TestTensors.RoundTo(ElementType.F16, Weight);
+
     public float[] Bias { get; }
 
     /// <summary>[maxRows, inFeatures], exact in F16.</summary>
@@ -70,10 +73,10 @@ internal sealed class QuantizedData
         return weight;
     }
 
-    /// <summary>silu(gate) * up of some rows, the upper half of the matrix being the gate.</summary>
-    public double[] SiluMul(int rows)
+    /// <summary>silu(gate) * up of some rows with <see cref="Weight"/> or <see cref="HalfWeight"/>, whose upper half is the gate.</summary>
+    public double[] SiluMul(float[] weight, int rows)
     {
-        double[] gateUp = ReferenceKernels.Linear(Weight, Bias, X, rows, _outFeatures, _inFeatures);
+        double[] gateUp = ReferenceKernels.Linear(weight, Bias, X, rows, _outFeatures, _inFeatures);
         return ReferenceKernels.SiluMul([.. gateUp.Select(v => (float)v)], rows, _outFeatures / 2);
     }
 }

@@ -36,10 +36,8 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec> : CpuKernels
             {
                 int first = block * PanelLayout.BlockDepth, depth = layout.Depth(block);
                 float* source = input + (nint)row * inFeatures;
-                if (weight.InputOrder is not null)
-                    PackReorderedRows(source, weight.InputOrder + first, inFeatures, rows, depth, scratch);
-                else
-                    PackRows(source + first, inFeatures, rows, depth, scratch);
+                int* order = weight.InputOrder is null ? null : weight.InputOrder + first;
+                PackRows(order is null ? source + first : source, order, inFeatures, rows, depth, scratch);
                 for (int panel = firstPanel; panel < endPanel; panel++)
                     MultiplyPanel(weight.Block(block, panel), panel * PanelWidth, outFeatures, scratch, rows, c, overwrite: block == 0 && !accumulate, widened, edge);
             }
@@ -95,8 +93,8 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec> : CpuKernels
         }
     }
 
-    /// <summary>Lays rows out as the tiles read them: for each tile [depth, rows of the tile].</summary>
-    private static void PackRows(float* input, int stride, int rows, int depth, float* packed)
+    /// <summary>Lays rows out as the tiles read them: for each tile [depth, rows of the tile]; features in order, or those that <paramref name="order"/> names.</summary>
+    private static void PackRows(float* input, int* order, int stride, int rows, int depth, float* packed)
     {
         for (int row = 0, tile; row < rows; row += tile)
         {
@@ -106,23 +104,7 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec> : CpuKernels
             {
                 float* source = input + (nint)(row + r) * stride;
                 for (int k = 0; k < depth; k++)
-                    target[k * tile + r] = source[k];
-            }
-        }
-    }
-
-    /// <summary><see cref="PackRows"/> of the features that <paramref name="order"/> names.</summary>
-    private static void PackReorderedRows(float* input, int* order, int stride, int rows, int depth, float* packed)
-    {
-        for (int row = 0, tile; row < rows; row += tile)
-        {
-            tile = MicroKernels<TSimd, TVec>.TileRows(rows - row);
-            float* target = packed + row * depth;
-            for (int r = 0; r < tile; r++)
-            {
-                float* source = input + (nint)(row + r) * stride;
-                for (int k = 0; k < depth; k++)
-                    target[k * tile + r] = source[order[k]];
+                    target[k * tile + r] = source[order is null ? k : order[k]];
             }
         }
     }
