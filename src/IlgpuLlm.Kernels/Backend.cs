@@ -87,14 +87,6 @@ public abstract partial class Backend : IDisposable
     /// <summary>The bytes that operations need beside their arguments.</summary>
     public virtual long WorkspaceByteLength(WorkspaceShape shape) => GateUpLength(shape) * sizeof(float);
 
-    /// <summary>
-    /// Begins to compile and load, beside other work, what a model's layers need in batches of all sizes, so that the first batch of each size does
-    /// not wait for it. <see cref="ReserveWorkspace"/> waits until that is done.
-    /// </summary>
-    public virtual void PrepareKernels(WorkspaceShape shape)
-    {
-    }
-
     /// <summary>Allocates that workspace, in place of an earlier one. Called before the first operation that needs it.</summary>
     public virtual void ReserveWorkspace(WorkspaceShape shape)
     {

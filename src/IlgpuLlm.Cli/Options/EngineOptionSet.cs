@@ -13,7 +13,7 @@ internal sealed class EngineOptionSet
     private readonly Option<string?> _quantization = OptionFactory.Text("--quantization", "METHOD",
         "auto (as the checkpoint is), awq, gptq, or int4, int8 (rounds the layers of a float checkpoint while it is loaded). Default: auto.");
     private readonly Option<bool> _allowTf32 = OptionFactory.Flag("--allow-tf32",
-        "Lets CUDA devices round the operands of float32 products to TF32 (10 bits of mantissa): several times faster.");
+        "Lets CUDA devices round the operands of float32 products to TF32 (10 bits of mantissa), on tensor cores. Not tested on a card yet.");
     private readonly Option<bool> _batchInvariant = OptionFactory.Flag("--batch-invariant",
         "A request's output is the same bits whatever else is in its batches; slower on a GPU, always so on the CPU.");
     private readonly Option<string?> _loadFormat = OptionFactory.Text("--load-format", "FORMAT",

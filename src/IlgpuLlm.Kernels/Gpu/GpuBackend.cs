@@ -134,19 +134,6 @@ public sealed partial class GpuBackend : Backend
     public override void FinishOpening() => _device.WaitForKernels();
 
     /// <inheritdoc/>
-    public override void PrepareKernels(WorkspaceShape shape)
-    {
-        var model = shape.Model;
-        if (_hopperLinear is null || ActivationType(model) != ElementType.F16)
-            return;
-        // The output layer's are loaded by graphs, which have as many rows of logits as there can be.
-        _hopperLinear.Prepare(model.Attention.QkvWidth, model.HiddenSize, LinearEpilogue.Halves, shape.MaxTokens);
-        _hopperLinear.Prepare(model.HiddenSize, model.Attention.QueryWidth, LinearEpilogue.Residual, shape.MaxTokens);
-        _hopperLinear.Prepare(2 * model.IntermediateSize, model.HiddenSize, LinearEpilogue.GateUp, shape.MaxTokens);
-        _hopperLinear.Prepare(model.HiddenSize, model.IntermediateSize, LinearEpilogue.Residual, shape.MaxTokens);
-    }
-
-    /// <inheritdoc/>
     public override void ReserveWorkspace(WorkspaceShape shape)
     {
         FinishOpening();

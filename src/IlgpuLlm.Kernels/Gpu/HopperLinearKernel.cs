@@ -109,24 +109,12 @@ internal sealed class HopperLinearKernel : IDisposable
                 NumColumns = weight.OutFeatures,
             };
             nint from = input.Address + (nint)((long)first * weight.InFeatures * _type.SizeInBytes());
-            Launch(Choose(weight.OutFeatures, weight.InFeatures, rows, epilogue), weight, from, inputRows - first, target, output.Type, width);
+            Launch(Choose(weight, rows, epilogue), weight, from, inputRows - first, target, output.Type, width);
         }
     }
 
-    /// <summary>Loads the kernels for all batches of up to <paramref name="maxRows"/> rows, so that the first of each size need not.</summary>
-    /// <param name="outFeatures">The weight's output features.</param>
-    /// <param name="inFeatures">The weight's input features.</param>
-    /// <param name="epilogue">What becomes of the sums.</param>
-    /// <param name="maxRows">Rows.</param>
-    public void Prepare(int outFeatures, int inFeatures, LinearEpilogue epilogue, int maxRows)
-    {
-        int mostAtATime = _isBatchInvariant ? Math.Min(maxRows, MaxNarrowRows) : maxRows;
-        for (int rows = 2; rows <= mostAtATime; rows += rows < MaxNarrowRows ? rows : WideTokens)
-            Load(Choose(outFeatures, inFeatures, rows, epilogue));
-    }
-
     /// <summary>The name of the kernel that a launch would take.</summary>
-    public string NameOf(GpuLinearWeight weight, int numRows, LinearEpilogue epilogue) => _table[Choose(weight.OutFeatures, weight.InFeatures, numRows, epilogue)].Kernel.Name;
+    public string NameOf(GpuLinearWeight weight, int numRows, LinearEpilogue epilogue) => _table[Choose(weight, numRows, epilogue)].Kernel.Name;
 
     public void Dispose() => _maps.Dispose();
 
@@ -145,13 +133,11 @@ internal sealed class HopperLinearKernel : IDisposable
     private static int DivideUp(int value, int divisor) => (value + divisor - 1) / divisor;
 
     /// <summary>What takes as much memory as a row of the weight in halves.</summary>
-    private int HalvesInRow(int inFeatures) => inFeatures * (_type.SizeInBytes() / ElementType.F16.SizeInBytes());
+    private int HalvesInRow(GpuLinearWeight weight) => weight.InFeatures * (_type.SizeInBytes() / ElementType.F16.SizeInBytes());
 
-    private int Choose(int outFeatures, int inFeatures, int numRows, LinearEpilogue epilogue) => numRows <= MaxNarrowRows
-        ? _table.Narrow(NarrowForm, numRows, NarrowSplit ?? Split(outFeatures, HalvesInRow(inFeatures)), epilogue)
-        : _table.Wide(WideTile ?? ChooseWide(numRows, outFeatures), WideStoresByLane, epilogue);
-
-    private Launcher Load(int index) => _launchers[index] ??= _device.Load<Launcher>(_table[index].Kernel);
+    private int Choose(GpuLinearWeight weight, int numRows, LinearEpilogue epilogue) => numRows <= MaxNarrowRows
+        ? _table.Narrow(NarrowForm, numRows, NarrowSplit ?? Split(weight.OutFeatures, HalvesInRow(weight)), epilogue)
+        : _table.Wide(WideTile ?? ChooseWide(numRows, weight.OutFeatures), WideStoresByLane, epilogue);
 
     /// <summary>The wide tile that takes the least time on this device.</summary>
     private int ChooseWide(int numRows, int outFeatures)
@@ -185,8 +171,8 @@ internal sealed class HopperLinearKernel : IDisposable
         int index, GpuLinearWeight weight, nint input, int inputRows, HopperOutput output, ElementType outputType, int outputWidth)
     {
         HopperVariant variant = _table[index];
-        int halves = HalvesInRow(weight.InFeatures);
-        var launcher = Load(index);
+        int halves = HalvesInRow(weight);
+        var launcher = _launchers[index] ??= _device.Load<Launcher>(variant.Kernel);
         long weightMap = _maps.Get(weight.Matrix.Address, weight.OutFeatures, halves, variant.WeightBoxRows);
         long tailMap = variant.TailBoxRows == variant.WeightBoxRows
             ? weightMap

@@ -84,11 +84,9 @@ internal static partial class EngineBuilder
         try
         {
             var llama = new LlamaModel(backend, config, model.Description, model.Shape, forms, maxTokens, maxSeqs);
-            var workspace = new WorkspaceShape(llama.Shape, maxTokens, maxSeqs, plan.MaxModelLen);
-            backend.PrepareKernels(workspace);
             using (var source = model.OpenWeights(options, DummyWeightsSeed))
                 llama.Load(source);
-            backend.ReserveWorkspace(workspace);
+            backend.ReserveWorkspace(new WorkspaceShape(llama.Shape, maxTokens, maxSeqs, plan.MaxModelLen));
             var cache = new KvCache(backend, llama.Attention, model.DType, config.NumHiddenLayers, checked((int)plan.NumBlocks), plan.BlockSize);
             var rotary = new RotaryTableBuilder(backend, new RotaryEmbedding(config), plan.MaxModelLen, maxTokens, config.HeadDim);
             var batch = new InputBatch(backend, maxTokens, maxSeqs, maxSeqs, plan.MaxModelLen, plan.BlockSize);
