@@ -25,7 +25,7 @@ public sealed record EngineOptions
     public string Quantization { get; init; } = "auto";
 
     /// <summary>
-    /// Whether float32 products of several tokens may round their operands to TF32 (10 bits of mantissa), for tensor cores: several times faster, about as
+    /// Whether float32 products of several tokens may round their operands to TF32 (10 bits of mantissa), for tensor cores: about as
     /// accurate as float16. Only CUDA devices from sm_80 on do.
     /// </summary>
     public bool AllowTf32 { get; init; }
