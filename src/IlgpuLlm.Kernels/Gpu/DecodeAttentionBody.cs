@@ -10,17 +10,21 @@ namespace IlgpuLlm.Kernels.Gpu;
 /// changes a bit. The last group of a sequence and head to arrive adds them up. Old keys and values are requested before the kernel waits for the one
 /// in front of it.
 /// </summary>
-internal static class DecodeAttentionBody<THead, TChunks, TSums>
+internal static class DecodeAttentionBody<THead, TChunks, TSums, TMaxHeads>
     where THead : struct, IDecodeHead<TChunks, TSums>
     where TChunks : unmanaged
     where TSums : unmanaged
+    where TMaxHeads : struct, IConstant
 {
     /// <summary>Lanes of a group.</summary>
     public const int GroupSize = 128;
 
     private const int Warps = GroupSize / 32;
     private const int StepKeys = 16;
-    private const int MaxHeads = 16;
+
+    private static int MaxHeads => TMaxHeads.Value; // 8 or 16
+
+    private static bool HasSecond => TMaxHeads.Value > 8;
 
     private static int QueryPitch => THead.Dims / 8 + 1; // chunks; odd, so that eight rows lie in different banks
 
@@ -76,7 +80,6 @@ internal static class DecodeAttentionBody<THead, TChunks, TSums>
         PtxIntrinsics.WaitForDependencies();
         DecodeInput.Prepare(arguments, layout, queries, newKey, newValue, QueryPitch, MaxHeads, hasNewest);
         Group.Barrier();
-        TChunks query = THead.LoadQueries(queries, 0, QueryPitch);
 
         const float Log2E = 1.44269504f;
         float scale = layout.Scale * Log2E;
@@ -91,7 +94,8 @@ internal static class DecodeAttentionBody<THead, TChunks, TSums>
                 int place = index - 2 * (lane & 3); // 0, 1, 8 or 9 for this lane's values
                 values = THead.ReplaceValues(values, newValue, 0, place >= 8 ? place - 6 : place >= 2 ? -1 : place);
             }
-            Two<Float4> scores = THead.AddScores(default, query, keys);
+            // Queries are read again for every step: the registers that would keep them are a third group's on a multiprocessor.
+            Two<Float4> scores = THead.AddScores(default, THead.LoadQueries(queries, 0, QueryPitch, HasSecond), keys);
             uint furtherRows = FindRow(arguments, layout, finder, step + 2 * Warps * StepKeys + (lane & 15));
             keys = LoadKeys(arguments, nextRows, numChunks);
 
@@ -100,12 +104,14 @@ internal static class DecodeAttentionBody<THead, TChunks, TSums>
             scores.B = Mask(scores.B, position + 8, first, newest);
             float before = largest, before8 = largest8;
             largest = IntrinsicMath.Max(before, QuadMax(Largest(scores.A.X, scores.A.Y, scores.B.X, scores.B.Y)) * scale);
-            largest8 = IntrinsicMath.Max(before8, QuadMax(Largest(scores.A.Z, scores.A.W, scores.B.Z, scores.B.W)) * scale);
+            if (HasSecond)
+                largest8 = IntrinsicMath.Max(before8, QuadMax(Largest(scores.A.Z, scores.A.W, scores.B.Z, scores.B.W)) * scale);
             // A step holds at least one visible key: the largest is finite.
-            float factor = PtxIntrinsics.Exp2(before - largest), factor8 = PtxIntrinsics.Exp2(before8 - largest8);
+            float factor = PtxIntrinsics.Exp2(before - largest), factor8 = HasSecond ? PtxIntrinsics.Exp2(before8 - largest8) : 0f;
             Float4 weights = Weights(scores.A, scale, largest, largest8), next = Weights(scores.B, scale, largest, largest8);
             sum = sum * factor + (weights.X + weights.Y + (next.X + next.Y));
-            sum8 = sum8 * factor8 + (weights.Z + weights.W + (next.Z + next.W));
+            if (HasSecond)
+                sum8 = sum8 * factor8 + (weights.Z + weights.W + (next.Z + next.W));
             sums = THead.AddValues(THead.Scale(sums, factor, factor8), FlashSoftmax.Rows(weights, next), values);
             values = LoadValues(arguments, nextRows, numChunks);
             nextRows = furtherRows;
@@ -113,19 +119,23 @@ internal static class DecodeAttentionBody<THead, TChunks, TSums>
 
         // The four warps' results, in order.
         sum = QuadSum(sum);
-        sum8 = QuadSum(sum8);
+        if (HasSecond)
+            sum8 = QuadSum(sum8);
         int head = lane >> 2;
         if ((lane & 3) == 0)
         {
             maxima[warp * MaxHeads + head] = largest;
-            maxima[warp * MaxHeads + head + 8] = largest8;
             weightSums[warp * MaxHeads + head] = sum;
-            weightSums[warp * MaxHeads + head + 8] = sum8;
+            if (HasSecond)
+            {
+                maxima[warp * MaxHeads + head + 8] = largest8;
+                weightSums[warp * MaxHeads + head + 8] = sum8;
+            }
         }
         int at = warp * MaxHeads * SumPitch + head * SumPitch + 4 * (lane & 3);
         if (head < heads)
             THead.Store(sums, warpSums, at, second: false);
-        if (head + 8 < heads)
+        if (HasSecond && head + 8 < heads)
             THead.Store(sums, warpSums, at + 8 * SumPitch, second: true);
         Group.Barrier();
 
@@ -185,8 +195,8 @@ internal static class DecodeAttentionBody<THead, TChunks, TSums>
     {
         X = PtxIntrinsics.Exp2(scores.X * scale - largest),
         Y = PtxIntrinsics.Exp2(scores.Y * scale - largest),
-        Z = PtxIntrinsics.Exp2(scores.Z * scale - largest8),
-        W = PtxIntrinsics.Exp2(scores.W * scale - largest8),
+        Z = HasSecond ? PtxIntrinsics.Exp2(scores.Z * scale - largest8) : 0f,
+        W = HasSecond ? PtxIntrinsics.Exp2(scores.W * scale - largest8) : 0f,
     };
 
     private static float Largest(float a, float b, float c, float d) => IntrinsicMath.Max(IntrinsicMath.Max(a, b), IntrinsicMath.Max(c, d));

@@ -5,26 +5,31 @@ using ILGPU.Runtime;
 namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>
-/// Launches <see cref="DecodeAttentionBody{THead, TChunks, TSums}"/>: rotation, cache write and attention of batches in which every sequence has one token.
+/// Launches <see cref="DecodeAttentionBody{THead, TChunks, TSums, TMaxHeads}"/>: rotation, cache write and attention of batches in which every sequence has one token.
 /// F16 throughout.
 /// </summary>
 internal sealed class DecodeAttentionKernel(GpuDevice device) : IDecodeAttention
 {
     private const int GroupSize = 128;
     private const int MaxHeadDim = 128;
+    private const int ManyGroupsRegisters = 168; // three groups a multiprocessor in place of two
     private const int MaxGroupHeads = 16;
 
-    private static readonly GpuKernel Dims64 = Of("attention.decode.64", typeof(DecodeAttentionBody<DecodeDims64, Four<UInt4>, Two<Four<Float4>>>));
+    // [size of heads, number of heads on a key-value head]
+    private static readonly GpuKernel[] Kernels =
+    [
+        Of("attention.decode.64x8", typeof(DecodeAttentionBody<DecodeDims64, Four<UInt4>, Two<Four<Float4>>, C8>), 0),
+        Of("attention.decode.64x16", typeof(DecodeAttentionBody<DecodeDims64, Four<UInt4>, Two<Four<Float4>>, C16>), 0),
+        Of("attention.decode.128x8", typeof(DecodeAttentionBody<DecodeDims128, Two<Four<UInt4>>, Two<Two<Four<Float4>>>, C8>), ManyGroupsRegisters),
+        Of("attention.decode.128x16", typeof(DecodeAttentionBody<DecodeDims128, Two<Four<UInt4>>, Two<Two<Four<Float4>>>, C16>), 0),
+    ];
 
-    private static readonly GpuKernel Dims128 =
-        Of("attention.decode.128", typeof(DecodeAttentionBody<DecodeDims128, Two<Four<UInt4>>, Two<Two<Four<Float4>>>>));
-
-    private Launcher? _dims64, _dims128; // compiled when a model first needs one
+    private readonly Launcher?[] _launchers = new Launcher?[Kernels.Length]; // compiled when a model first needs one
     private GpuBuffer? _counters, _partials;
 
     private delegate void Launcher(AcceleratorStream stream, KernelConfig config, DecodeArguments<ushort> arguments, HeadLayout layout);
 
-    public static IReadOnlyList<GpuKernel> Variants => [Dims64, Dims128];
+    public static IReadOnlyList<GpuKernel> Variants => Kernels;
 
     /// <summary>Whether attention of this shape can be made here, from and to these types.</summary>
     public bool Supports(AttentionShape shape, ElementType activations, ElementType cache) =>
@@ -92,7 +97,8 @@ internal sealed class DecodeAttentionKernel(GpuDevice device) : IDecodeAttention
         _partials = _counters = null;
     }
 
-    private static GpuKernel Of(string name, Type body) => GpuKernel.Of(name, body, GroupSize) with { IsCudaOnly = true };
+    private static GpuKernel Of(string name, Type body, int maxRegisters) =>
+        GpuKernel.Of(name, body, GroupSize) with { IsCudaOnly = true, MaxRegisters = maxRegisters };
 
     private static bool IsSupported(AttentionShape shape) =>
         shape.HeadDim % 16 == 0 && shape.HeadDim <= MaxHeadDim && shape.NumHeads / shape.NumKvHeads <= MaxGroupHeads;
@@ -102,6 +108,9 @@ internal sealed class DecodeAttentionKernel(GpuDevice device) : IDecodeAttention
 
     private static long CountersLength(int maxSeqs, AttentionShape shape) => (long)maxSeqs * shape.NumKvHeads;
 
-    private Launcher Load(AttentionShape shape) =>
-        shape.HeadDim <= 64 ? _dims64 ??= device.Load<Launcher>(Dims64) : _dims128 ??= device.Load<Launcher>(Dims128);
+    private Launcher Load(AttentionShape shape)
+    {
+        int index = (shape.HeadDim <= 64 ? 0 : 2) + (shape.NumHeads / shape.NumKvHeads <= 8 ? 0 : 1);
+        return _launchers[index] ??= device.Load<Launcher>(Kernels[index]);
+    }
 }

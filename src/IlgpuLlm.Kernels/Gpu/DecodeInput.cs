@@ -4,7 +4,7 @@ using IlgpuLlm.Kernels.Gpu.Ptx;
 
 namespace IlgpuLlm.Kernels.Gpu;
 
-/// <summary>The rotation and the write to the cache within <see cref="DecodeAttentionBody{THead, TChunks, TSums}"/>.</summary>
+/// <summary>The rotation and the write to the cache within <see cref="DecodeAttentionBody{THead, TChunks, TSums, TMaxHeads}"/>.</summary>
 internal static class DecodeInput
 {
     /// <summary>

@@ -33,8 +33,8 @@ internal interface IDecodeHead<TChunks, TSums>
     /// <summary>Requests values of keys 2t, 2t + 1, 2t + 8, 2t + 9.</summary>
     static abstract TChunks LoadValues(long values, Four<uint> rows, int chunk, int numChunks);
 
-    /// <summary>Reads queries from shared memory, rows of <paramref name="pitch"/> chunks.</summary>
-    static abstract TChunks LoadQueries(ArrayView<UInt4> queries, int chunk, int pitch);
+    /// <summary>Reads queries from shared memory, rows of <paramref name="pitch"/> chunks; zeros for the second eight heads where there are none.</summary>
+    static abstract TChunks LoadQueries(ArrayView<UInt4> queries, int chunk, int pitch, bool hasSecond);
 
     /// <summary>Puts the newest key, from shared memory, where a row is the newest one.</summary>
     static abstract TChunks ReplaceKeys(TChunks keys, ArrayView<UInt4> newest, int chunk, bool isFirst, bool isSecond);
@@ -91,10 +91,16 @@ internal readonly struct DecodeDims64 : IDecodeHead<Four<UInt4>, Two<Four<Float4
         };
     }
 
-    public static Four<UInt4> LoadQueries(ArrayView<UInt4> queries, int chunk, int pitch)
+    public static Four<UInt4> LoadQueries(ArrayView<UInt4> queries, int chunk, int pitch, bool hasSecond)
     {
         int at = ((Group.IdxX & 31) >> 2) * pitch + chunk + (Group.IdxX & 3);
-        return new() { A = queries[at], B = queries[at + 4], C = queries[at + 8 * pitch], D = queries[at + 8 * pitch + 4] };
+        Four<UInt4> rows = new() { A = queries[at], B = queries[at + 4] };
+        if (hasSecond)
+        {
+            rows.C = queries[at + 8 * pitch];
+            rows.D = queries[at + 8 * pitch + 4];
+        }
+        return rows;
     }
 
     public static Four<UInt4> ReplaceKeys(Four<UInt4> keys, ArrayView<UInt4> newest, int chunk, bool isFirst, bool isSecond)
@@ -216,8 +222,11 @@ internal readonly struct DecodeDims128 : IDecodeHead<Two<Four<UInt4>>, Two<Two<F
         B = DecodeDims64.LoadValues(values, rows, chunk + Half, numChunks),
     };
 
-    public static Two<Four<UInt4>> LoadQueries(ArrayView<UInt4> queries, int chunk, int pitch) =>
-        new() { A = DecodeDims64.LoadQueries(queries, chunk, pitch), B = DecodeDims64.LoadQueries(queries, chunk + Half, pitch) };
+    public static Two<Four<UInt4>> LoadQueries(ArrayView<UInt4> queries, int chunk, int pitch, bool hasSecond) => new()
+    {
+        A = DecodeDims64.LoadQueries(queries, chunk, pitch, hasSecond),
+        B = DecodeDims64.LoadQueries(queries, chunk + Half, pitch, hasSecond),
+    };
 
     public static Two<Four<UInt4>> ReplaceKeys(Two<Four<UInt4>> keys, ArrayView<UInt4> newest, int chunk, bool isFirst, bool isSecond) => new()
     {

@@ -26,7 +26,7 @@ internal sealed class DequantizeKernel(GpuDevice device)
     public void Launch(GpuQuantizedWeight weight, GpuBuffer output)
     {
         var sizes = QuantizedStreamKernel.SizesOf(weight);
-        var config = new KernelConfig(new Index3D((sizes.NumBlocks + Warps - 1) / Warps, weight.NumStrips, 1), new Index3D(GroupSize, 1, 1));
+        var config = new KernelConfig(new Index3D((sizes.NumBlocks + Warps - 1) / Warps, weight.NumPanels * QuantizedLayout.Strips, 1), new Index3D(GroupSize, 1, 1));
         var launch = weight.Quantization!.Bits == 4 ? _int4 : _int8;
         launch(
             device.Stream, config, weight.Codes.Address, weight.Groups.Address, (weight.InputOrder ?? weight.Groups).View<int>(),
@@ -51,37 +51,39 @@ internal static class DequantizeBody<TCodes, TRaw>
         if (block >= sizes.NumBlocks)
             return;
         var place = QuantizedLane.Of(codes, groups, strip, lane, TCodes.Bits, sizes);
-        var chunk = place.Load<TCodes, TRaw>(sizes, block);
-        Four<UInt4> values = TCodes.Widen(chunk.Codes, chunk.Groups);
-        int row = strip * QuantizedLayout.StripRows + (lane >> 2), input = block * QuantizedLayout.BlockInputs + place.FirstInput;
+        var chunk = place.Load<TCodes, TRaw, HalfBlockGroups>(sizes, block);
+        Two<UInt4> lower = TCodes.WidenLower(chunk.Codes, QuantizedRowPair.Of(chunk.Groups));
+        Two<UInt4> upper = TCodes.WidenUpper(chunk.Codes, QuantizedRowPair.Of(chunk.UpperGroups));
+        int row = strip * QuantizedLayout.StripRows + (lane >> 2), input = block * QuantizedLayout.BlockInputs + (lane & 3) * 2;
         long inFeatures = (long)sizes.NumBlocks * QuantizedLayout.BlockInputs;
         if (row < outFeatures)
         {
-            Store(output, order, hasOrder, row * inFeatures, input, new() { X = values.A.X, Y = values.A.Z, Z = values.B.X, W = values.B.Z });
-            Store(output, order, hasOrder, row * inFeatures, input + 8, new() { X = values.C.X, Y = values.C.Z, Z = values.D.X, W = values.D.Z });
+            Store(output, order, hasOrder, row * inFeatures, input, new() { X = lower.A.X, Y = lower.A.Z, Z = lower.B.X, W = lower.B.Z });
+            Store(output, order, hasOrder, row * inFeatures, input + 32, new() { X = upper.A.X, Y = upper.A.Z, Z = upper.B.X, W = upper.B.Z });
         }
         if (row + 8 < outFeatures)
         {
-            Store(output, order, hasOrder, (row + 8) * inFeatures, input, new() { X = values.A.Y, Y = values.A.W, Z = values.B.Y, W = values.B.W });
-            Store(output, order, hasOrder, (row + 8) * inFeatures, input + 8, new() { X = values.C.Y, Y = values.C.W, Z = values.D.Y, W = values.D.W });
+            Store(output, order, hasOrder, (row + 8) * inFeatures, input, new() { X = lower.A.Y, Y = lower.A.W, Z = lower.B.Y, W = lower.B.W });
+            Store(output, order, hasOrder, (row + 8) * inFeatures, input + 32, new() { X = upper.A.Y, Y = upper.A.W, Z = upper.B.Y, W = upper.B.W });
         }
     }
 
+    /// <summary>Stores four pairs, eight inputs apart: four lanes fill half a sector of 32 bytes, and their next pairs the other half.</summary>
     private static void Store(ArrayView<ushort> output, ArrayView<int> order, int hasOrder, long row, int input, UInt4 values)
+    {
+        StorePair(output, order, hasOrder, row, input, values.X);
+        StorePair(output, order, hasOrder, row, input + 8, values.Y);
+        StorePair(output, order, hasOrder, row, input + 16, values.Z);
+        StorePair(output, order, hasOrder, row, input + 24, values.W);
+    }
+
+    private static void StorePair(ArrayView<ushort> output, ArrayView<int> order, int hasOrder, long row, int input, uint pair)
     {
         if (hasOrder == 0)
         {
-            F16Vector.Store(output, row + input, values);
+            output.Cast<uint>()[(row + input) / 2] = pair;
             return;
         }
-        StorePair(output, order, row, input, values.X);
-        StorePair(output, order, row, input + 2, values.Y);
-        StorePair(output, order, row, input + 4, values.Z);
-        StorePair(output, order, row, input + 6, values.W);
-    }
-
-    private static void StorePair(ArrayView<ushort> output, ArrayView<int> order, long row, int input, uint pair)
-    {
         output[row + order[input]] = (ushort)pair;
         output[row + order[input + 1]] = (ushort)(pair >> 16);
     }

@@ -46,12 +46,13 @@ public sealed partial class GpuBackend
     }
 
     /// <summary>
-    /// Queues the product on tensor cores: few rows as the weight streams through, many with halves; where it <see cref="IsBatchInvariant"/>, all of them as
-    /// the weight streams through. False where it needs workspace that there is not.
+    /// Queues the product on tensor cores: few rows as the weight streams through, more as codes become wgmma's operands, many with halves; where it
+    /// <see cref="IsBatchInvariant"/>, all of them with one kernel for codes. False where it needs workspace that there is not.
     /// </summary>
     private bool LaunchCodes(GpuQuantizedWeight weight, GpuBuffer input, GpuBuffer output, int numRows, LinearEpilogue epilogue)
     {
-        if (numRows <= QuantizedStreamKernel.MaxRows || IsBatchInvariant)
+        bool isHopper = _hopperQuantized is not null && (numRows > QuantizedStreamKernel.TileRows || IsBatchInvariant) && HopperQuantizedKernel.Supports(weight, input, epilogue);
+        if (numRows <= (_hopperQuantized is not null ? HopperQuantizedKernel.MaxRows : QuantizedStreamKernel.MaxRows) || IsBatchInvariant)
         {
             if (weight.InputOrder is { } order)
             {
@@ -60,7 +61,10 @@ public sealed partial class GpuBackend
                 _reorder.Launch(input, order, _reordered, numRows, weight.InFeatures);
                 input = _reordered;
             }
-            _quantizedStream!.Launch(weight, input, QuantizedOutputOf(weight, output, numRows), epilogue);
+            if (isHopper)
+                _hopperQuantized!.Launch(weight, input, output, numRows, epilogue);
+            else
+                _quantizedStream!.Launch(weight, input, QuantizedOutputOf(weight, output, numRows), epilogue);
             return true;
         }
         if (_dequantized is null || _dequantized.Length < (long)weight.OutFeatures * weight.InFeatures)
@@ -96,7 +100,7 @@ public sealed partial class GpuBackend
     private long ReorderedLength(WorkspaceShape shape)
     {
         var model = shape.Model;
-        long rows = IsBatchInvariant ? shape.MaxTokens : QuantizedStreamKernel.MaxRows;
+        long rows = IsBatchInvariant ? shape.MaxTokens : Math.Max(QuantizedStreamKernel.MaxRows, HopperQuantizedKernel.MaxRows);
         return WidensCodes(model) ? rows * Math.Max(model.HiddenSize, Math.Max(model.IntermediateSize, model.Attention.QueryWidth)) : 0;
     }
 

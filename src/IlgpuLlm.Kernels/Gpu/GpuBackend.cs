@@ -30,6 +30,7 @@ public sealed partial class GpuBackend : Backend
     private readonly QuantizedFillKernel _quantizedFill;
     private readonly QuantizedPlainKernel _quantizedPlain;
     private readonly QuantizedStreamKernel? _quantizedStream;
+    private readonly HopperQuantizedKernel? _hopperQuantized;
     private readonly DequantizeKernel? _dequantize;
     private readonly ReorderKernel _reorder;
     private GpuBuffer? _dequantized; // F16, the largest matrix of the model
@@ -57,6 +58,7 @@ public sealed partial class GpuBackend : Backend
         _fillRandom = new(device);
         _quantizedFill = new(device);
         _quantizedPlain = new(device);
+        _hopperQuantized = device is CudaGpuDevice { IsHopper: true } hopperQuantized ? new(hopperQuantized, batchInvariant) : null;
         _quantizedStream = device is CudaGpuDevice { HasTensorCores: true } quantized ? new(quantized) : null;
         _dequantize = device is CudaGpuDevice { HasTensorCores: true } codes ? new(codes) : null;
         _reorder = new(device);
@@ -270,6 +272,7 @@ public sealed partial class GpuBackend : Backend
         base.Dispose();
         _hopperLinear?.Dispose();
         _hopperTf32?.Dispose();
+        _hopperQuantized?.Dispose();
         _halfAttention?.Dispose();
         _floatDecode?.Dispose();
         _dequantized?.Dispose();

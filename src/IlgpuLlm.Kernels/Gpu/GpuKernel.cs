@@ -21,7 +21,10 @@ internal sealed record GpuKernel(string Name, MethodInfo Body, int GroupSize, bo
     /// <summary>The only architecture that it is for, such as <c>sm_90a</c>; null: all.</summary>
     public string? Target { get; init; }
 
-    /// <summary>The registers that a lane gets at the start; 0: ptxas chooses. Needed where warps exchange registers (setmaxnreg).</summary>
+    /// <summary>
+    /// The registers that a lane gets at the start, on sm_90 and later; 0: ptxas chooses. Needed where warps exchange registers (setmaxnreg), or where so many
+    /// groups are to fit a multiprocessor.
+    /// </summary>
     public int MaxRegisters { get; init; }
 
     /// <summary>The groups in a thread-block cluster (sm_90 and later); a grid is a multiple of it.</summary>

@@ -3,14 +3,14 @@ using System.Runtime.InteropServices;
 namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>
-/// A quantized matrix in the layout of <see cref="QuantizedLayout"/>. Each row is loaded once: what there is of a strip that is not complete waits in host
+/// A quantized matrix in the layout of <see cref="QuantizedLayout"/>. Each row is loaded once: what there is of a panel that is not complete waits in host
 /// memory.
 /// </summary>
 internal sealed class GpuQuantizedWeight : GpuWeight
 {
     private readonly QuantizedFillKernel _fillRandom;
-    private readonly int _stripBytes, _groupBytes;
-    private readonly Dictionary<int, PartialStrip> _partialStrips = [];
+    private readonly int _panelBytes, _groupBytes;
+    private readonly Dictionary<int, PartialPanel> _partialPanels = [];
 
     public GpuQuantizedWeight(
         GpuDevice device, QuantizedFillKernel fillRandom, int outFeatures, int inFeatures, QuantizationFormat format, bool hasBias,
@@ -21,14 +21,14 @@ internal sealed class GpuQuantizedWeight : GpuWeight
         _fillRandom = fillRandom;
         NumGroups = format.NumGroups(inFeatures);
         GroupLength = format.GroupLength(inFeatures);
-        NumStrips = QuantizedLayout.NumStrips(outFeatures);
-        long stripBytes = StripBytes(inFeatures, format);
-        if (stripBytes > StagingBuffer.HalfByteLength)
-            throw new NotSupportedException($"16 rows of {inFeatures} inputs take {stripBytes} bytes; {device.Name} loads up to {StagingBuffer.HalfByteLength}");
-        _stripBytes = (int)stripBytes;
-        _groupBytes = NumGroups * QuantizedLayout.StripRows * sizeof(uint);
-        Codes = GpuBuffer.Allocate(device, ElementType.I32, (long)NumStrips * _stripBytes / sizeof(int));
-        Groups = GpuBuffer.Allocate(device, ElementType.I32, (long)NumStrips * _groupBytes / sizeof(int));
+        NumPanels = QuantizedLayout.NumPanels(outFeatures);
+        long panelBytes = PanelBytes(inFeatures, format);
+        if (panelBytes > StagingBuffer.HalfByteLength)
+            throw new NotSupportedException($"{QuantizedLayout.PanelRows} rows of {inFeatures} inputs take {panelBytes} bytes; {device.Name} loads up to {StagingBuffer.HalfByteLength}");
+        _panelBytes = (int)panelBytes;
+        _groupBytes = NumGroups * QuantizedLayout.PanelRows * sizeof(uint);
+        Codes = GpuBuffer.Allocate(device, ElementType.I32, (long)NumPanels * _panelBytes / sizeof(int));
+        Groups = GpuBuffer.Allocate(device, ElementType.I32, (long)NumPanels * _groupBytes / sizeof(int));
         if (!inputOrder.IsEmpty)
         {
             InputOrder = GpuBuffer.Allocate(device, ElementType.I32, inFeatures);
@@ -36,10 +36,10 @@ internal sealed class GpuQuantizedWeight : GpuWeight
         }
     }
 
-    /// <summary>Words of the strips' blocks.</summary>
+    /// <summary>Words of the panels' blocks.</summary>
     public GpuBuffer Codes { get; }
 
-    /// <summary>[strips, numGroups, 16]: scales and zero points.</summary>
+    /// <summary>[panels, numGroups, 64]: scales and zero points.</summary>
     public GpuBuffer Groups { get; }
 
     /// <summary>I32, [inFeatures]; null where inputs are in the order of the rows that they are multiplied by.</summary>
@@ -51,8 +51,8 @@ internal sealed class GpuQuantizedWeight : GpuWeight
     /// <summary>Inputs of a group.</summary>
     public int GroupLength { get; }
 
-    /// <summary>Strips of 16 rows.</summary>
-    public int NumStrips { get; }
+    /// <summary>Panels of 64 rows.</summary>
+    public int NumPanels { get; }
 
     /// <summary>The weight as halves in the backend's workspace, where it lies during a product of many rows; null before the first one.</summary>
     public GpuLinearWeight? Dequantized { get; set; }
@@ -62,7 +62,7 @@ internal sealed class GpuQuantizedWeight : GpuWeight
 
     /// <summary>What such a weight takes.</summary>
     public static long LengthInBytes(int outFeatures, int inFeatures, QuantizationFormat format, bool hasBias, bool isReordered) =>
-        QuantizedLayout.NumStrips(outFeatures) * (StripBytes(inFeatures, format) + (long)format.NumGroups(inFeatures) * QuantizedLayout.StripRows * sizeof(uint))
+        QuantizedLayout.NumPanels(outFeatures) * (PanelBytes(inFeatures, format) + (long)format.NumGroups(inFeatures) * QuantizedLayout.PanelRows * sizeof(uint))
         + (hasBias ? (long)outFeatures * sizeof(float) : 0) + (isReordered ? (long)inFeatures * sizeof(int) : 0);
 
     /// <inheritdoc/>
@@ -89,11 +89,11 @@ internal sealed class GpuQuantizedWeight : GpuWeight
         {
             for (int row = 0, count; row < numRows; row += count)
             {
-                int place = PlaceOf(firstRow + row), strip = place / QuantizedLayout.StripRows;
+                int place = PlaceOf(firstRow + row), panel = place / QuantizedLayout.PanelRows;
                 count = 1;
-                while (row + count < numRows && PlaceOf(firstRow + row + count) == place + count && (place + count) / QuantizedLayout.StripRows == strip)
+                while (row + count < numRows && PlaceOf(firstRow + row + count) == place + count && (place + count) / QuantizedLayout.PanelRows == panel)
                     count++;
-                LoadPart(staging, strip, place % QuantizedLayout.StripRows, row, count, source);
+                LoadPart(staging, panel, place % QuantizedLayout.PanelRows, row, count, source);
             }
             staging.Publish();
         }
@@ -103,68 +103,68 @@ internal sealed class GpuQuantizedWeight : GpuWeight
         }
     }
 
-    private static long StripBytes(int inFeatures, QuantizationFormat format) =>
+    private static long PanelBytes(int inFeatures, QuantizationFormat format) =>
         (long)QuantizedLayout.NumBlocks(inFeatures) * QuantizedLayout.BlockBytes(format.Bits);
 
-    /// <summary>Packs neighbouring rows of one strip, and copies the strip once it is complete.</summary>
-    private void LoadPart(StagingBuffer staging, int strip, int firstInStrip, int sourceRow, int count, QuantizedRows source)
+    /// <summary>Packs neighbouring rows of one panel, and copies the panel once it is complete.</summary>
+    private void LoadPart(StagingBuffer staging, int panel, int firstInPanel, int sourceRow, int count, QuantizedRows source)
     {
-        int rowsInStrip = Math.Min(QuantizedLayout.StripRows, OutFeatures - strip * QuantizedLayout.StripRows);
-        if (count == rowsInStrip)
+        int rowsInPanel = Math.Min(QuantizedLayout.PanelRows, OutFeatures - panel * QuantizedLayout.PanelRows);
+        if (count == rowsInPanel)
         {
-            var half = staging.NextHalf()[.._stripBytes];
+            var half = staging.NextHalf()[.._panelBytes];
             half.Clear();
-            PackRows(firstInStrip, sourceRow, count, source, half);
-            staging.CopyToDevice(Codes.Address + (nint)((long)strip * _stripBytes), _stripBytes);
-            var words = new uint[NumGroups * QuantizedLayout.StripRows];
-            PackGroups(firstInStrip, sourceRow, count, source, words);
-            CopyGroups(staging, strip, words);
+            PackRows(firstInPanel, sourceRow, count, source, half);
+            staging.CopyToDevice(Codes.Address + (nint)((long)panel * _panelBytes), _panelBytes);
+            var words = new uint[NumGroups * QuantizedLayout.PanelRows];
+            PackGroups(firstInPanel, sourceRow, count, source, words);
+            CopyGroups(staging, panel, words);
             return;
         }
-        PartialStrip partial;
-        lock (_partialStrips)
+        PartialPanel partial;
+        lock (_partialPanels)
         {
-            if (!_partialStrips.TryGetValue(strip, out partial!))
-                _partialStrips.Add(strip, partial = new(_stripBytes, NumGroups * QuantizedLayout.StripRows, rowsInStrip));
+            if (!_partialPanels.TryGetValue(panel, out partial!))
+                _partialPanels.Add(panel, partial = new(_panelBytes, NumGroups * QuantizedLayout.PanelRows, rowsInPanel));
         }
-        PackRows(firstInStrip, sourceRow, count, source, partial.Codes); // rows share no bytes: no lock
-        PackGroups(firstInStrip, sourceRow, count, source, partial.Words);
+        PackRows(firstInPanel, sourceRow, count, source, partial.Codes); // rows share no bytes: no lock
+        PackGroups(firstInPanel, sourceRow, count, source, partial.Words);
         if (Interlocked.Add(ref partial.MissingRows, -count) > 0)
             return;
-        lock (_partialStrips)
-            _partialStrips.Remove(strip);
+        lock (_partialPanels)
+            _partialPanels.Remove(panel);
         partial.Codes.CopyTo(staging.NextHalf());
-        staging.CopyToDevice(Codes.Address + (nint)((long)strip * _stripBytes), _stripBytes);
-        CopyGroups(staging, strip, partial.Words);
+        staging.CopyToDevice(Codes.Address + (nint)((long)panel * _panelBytes), _panelBytes);
+        CopyGroups(staging, panel, partial.Words);
     }
 
-    private void CopyGroups(StagingBuffer staging, int strip, uint[] words)
+    private void CopyGroups(StagingBuffer staging, int panel, uint[] words)
     {
         MemoryMarshal.AsBytes(words.AsSpan()).CopyTo(staging.NextHalf());
-        staging.CopyToDevice(Groups.Address + (nint)((long)strip * _groupBytes), _groupBytes);
+        staging.CopyToDevice(Groups.Address + (nint)((long)panel * _groupBytes), _groupBytes);
     }
 
-    private void PackRows(int firstInStrip, int sourceRow, int count, QuantizedRows source, Span<byte> strip)
+    private void PackRows(int firstInPanel, int sourceRow, int count, QuantizedRows source, Span<byte> panel)
     {
         for (int i = 0; i < count; i++)
-            QuantizedLayout.Pack(Quantization!.Bits, firstInStrip + i, source.Codes.Slice((sourceRow + i) * InFeatures, InFeatures), strip);
+            QuantizedLayout.Pack(Quantization!.Bits, firstInPanel + i, source.Codes.Slice((sourceRow + i) * InFeatures, InFeatures), panel);
     }
 
-    private void PackGroups(int firstInStrip, int sourceRow, int count, QuantizedRows source, Span<uint> words)
+    private void PackGroups(int firstInPanel, int sourceRow, int count, QuantizedRows source, Span<uint> words)
     {
         for (int i = 0; i < count; i++)
         {
-            int word = QuantizedLayout.WordOf(firstInStrip + i), from = (sourceRow + i) * NumGroups;
+            int word = QuantizedLayout.WordOf(firstInPanel + i), from = (sourceRow + i) * NumGroups;
             for (int group = 0; group < NumGroups; group++)
             {
                 uint zero = QuantizedLayout.ZeroBase + (uint)source.Zeros[from + group];
-                words[group * QuantizedLayout.StripRows + word] = BitConverter.HalfToUInt16Bits(source.Scales[from + group]) | (zero << 16);
+                words[group * QuantizedLayout.PanelRows + word] = BitConverter.HalfToUInt16Bits(source.Scales[from + group]) | (zero << 16);
             }
         }
     }
 
-    /// <summary>A strip that some of its rows are missing from.</summary>
-    private sealed class PartialStrip(int numBytes, int numWords, int numRows)
+    /// <summary>A panel that some of its rows are missing from.</summary>
+    private sealed class PartialPanel(int numBytes, int numWords, int numRows)
     {
         public int MissingRows = numRows;
 

@@ -74,7 +74,7 @@ internal static class HopperLinearBody<TTile, TEpilogue>
     private static int StageBytes => BytesA + TTile.Columns * RowBytes;
 
     /// <summary>Stages and boxes. A narrow tile's sums take the place of its stages.</summary>
-    private static int DataBytes => BoxBytes + Math.Max(NumStages * StageBytes, TTile.IsWide ? 0 : TTile.Columns * StagedPitch * sizeof(float));
+    private static int DataBytes => BoxBytes + Math.Max(NumStages * StageBytes, TTile.IsWide ? 0 : HopperNarrowStore<TTile, TEpilogue>.StagedBytes);
 
     private static int BoxBytes => TTile.StoresBoxes ? NumConsumerLanes / 32 * HopperBoxStore<TEpilogue>.WarpBytes : 0;
 
@@ -87,9 +87,6 @@ internal static class HopperLinearBody<TTile, TEpilogue>
 
     /// <summary>Groups that share the k of a tile.</summary>
     private static int Split => TTile.IsWide ? 1 : TTile.ClusterSize / TTile.Neighbours;
-
-    /// <summary>Floats between two tokens of a narrow tile in shared memory: a warp's stores of a column meet each bank once.</summary>
-    private static int StagedPitch => RowsA + 4;
 
     internal static void Body(long weightMap, long tailMap, long activationMap, long outputMap, HopperOutput output, HopperGrid grid)
     {
@@ -244,33 +241,9 @@ internal static class HopperLinearBody<TTile, TEpilogue>
 
     private static void ConsumeNarrow(uint memory, uint full, uint empty, HopperOutput output, HopperGrid grid)
     {
-        int feature = PlaceOf(ClusterIndex(), grid).Feature;
-        int runLength = HopperStore<TEpilogue>.RunLength, numRuns = RowsA / runLength, tokens = NumConsumerLanes / numRuns;
-        int run = (Group.IdxX & (numRuns - 1)) * runLength;
-        int token = PtxIntrinsics.Here(Rank() / TTile.Neighbours * tokens + Group.IdxX / numRuns);
-
-        // What is added to arrives while the product is made, which waits for the previous kernel as well.
-        PtxIntrinsics.WaitForDependencies();
-        Float8 old = HopperStore<TEpilogue>.LoadOld(output, token, feature + run);
+        var run = HopperNarrowStore<TTile, TEpilogue>.Begin(output, PlaceOf(ClusterIndex(), grid).Feature);
         Multiply<TTile>(memory, full, empty, new StageCursor(), PtxIntrinsics.Here(EndStep(grid) - FirstStep(grid)));
-
-        // The stages are done with: the sums take their place, [tokens, features].
-        PtxIntrinsics.PartialBarrier(NumConsumerLanes);
-        int lane = Group.IdxX & 31;
-        int first = (lane & 3) * 2 * StagedPitch + (Group.IdxX >> 5) * 16 + (lane >> 2);
-        Wgmma.StoreTransposed<TTile>(memory + (uint)(first * sizeof(float)), (uint)(StagedPitch * sizeof(float)));
-        if (Split > 1)
-            PtxIntrinsics.ClusterBarrier();
-        else
-            PtxIntrinsics.PartialBarrier(NumConsumerLanes);
-
-        while (token < output.NumRows)
-        {
-            uint sums = memory + (uint)((token * StagedPitch + run) * sizeof(float));
-            HopperStore<TEpilogue>.StoreRun(output, token, feature + run, Eight(sums), TEpilogue.IsGated ? Eight(sums + 8 * sizeof(float)) : default, old);
-            token += Split * tokens;
-            old = HopperStore<TEpilogue>.LoadOld(output, token, feature + run);
-        }
+        HopperNarrowStore<TTile, TEpilogue>.Finish(memory, output, run);
     }
 
     /// <summary>Multiplies so many stages. One product is always under way; the stage of the one before is given back.</summary>
@@ -347,22 +320,6 @@ internal static class HopperLinearBody<TTile, TEpilogue>
             int row = Rank() % TTile.Neighbours * ActivationBoxRows, groups = ((1 << TTile.Neighbours) - 1) << FirstSharer();
             PtxIntrinsics.CopyBoxToCluster(stage + (uint)(BytesA + row * RowBytes), map, step * Wgmma.TileK, row, barrier, groups);
         }
-    }
-
-    /// <summary>Eight staged sums, those of the groups that share a tile's k added in the order of k.</summary>
-    private static Float8 Eight(uint address)
-    {
-        if (Split == 1)
-            return new() { Low = PtxIntrinsics.LoadShared4(address), High = PtxIntrinsics.LoadShared4(address + 4 * sizeof(float)) };
-        int first = Rank() % TTile.Neighbours;
-        Float4 low = PtxIntrinsics.LoadShared4(address, first), high = PtxIntrinsics.LoadShared4(address + 4 * sizeof(float), first);
-        for (int rank = first + TTile.Neighbours; rank < TTile.ClusterSize; rank += TTile.Neighbours)
-        {
-            Float4 nextLow = PtxIntrinsics.LoadShared4(address, rank), nextHigh = PtxIntrinsics.LoadShared4(address + 4 * sizeof(float), rank);
-            low = new() { X = low.X + nextLow.X, Y = low.Y + nextLow.Y, Z = low.Z + nextLow.Z, W = low.W + nextLow.W };
-            high = new() { X = high.X + nextHigh.X, Y = high.Y + nextHigh.Y, Z = high.Z + nextHigh.Z, W = high.W + nextHigh.W };
-        }
-        return new() { Low = low, High = high };
     }
 
     private static int Rank() => TTile.ClusterSize == 1 ? 0 : PtxIntrinsics.ClusterRank();

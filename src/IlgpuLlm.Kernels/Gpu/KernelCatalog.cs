@@ -17,6 +17,7 @@ internal static class KernelCatalog
         .. HopperLinearKernel.Variants,
         .. QuantizedPlainKernel.Variants,
         .. QuantizedStreamKernel.Variants,
+        .. HopperQuantizedKernel.Variants,
         .. DequantizeKernel.Variants,
         .. ReorderKernel.Variants,
         .. RotaryKernel.Variants,

@@ -10,14 +10,20 @@ internal interface IQuantizedCodes<TRaw>
     /// <summary>Bits of a code.</summary>
     static abstract int Bits { get; }
 
-    /// <summary>Loads what a lane holds of a block from its first 16 bytes; zeros where <paramref name="isValid"/> is 0.</summary>
-    static abstract TRaw Load(long address, int isValid);
+    /// <summary>Loads what a lane holds of a strip's block from its first 16 bytes.</summary>
+    static abstract TRaw Load(long address);
+
+    /// <summary>Takes the same from a strip's block in shared memory.</summary>
+    static abstract TRaw Take(uint shared);
 
     /// <summary>
-    /// The row operands of the block's four m16n8k16 instructions: (code - zero) * scale as halves, both rounded as halves are. Of each, X and Z are
-    /// of the lane's first row, Y and W of its second one.
+    /// The row operands of the first two of the block's four m16n8k16 instructions: (code - zero) * scale as halves, both rounded as halves are. Of each, X
+    /// and Z are of the lane's first row, Y and W of its second one.
     /// </summary>
-    static abstract Four<UInt4> Widen(TRaw raw, UInt2 groups);
+    static abstract Two<UInt4> WidenLower(TRaw raw, QuantizedRowPair groups);
+
+    /// <summary>Those of the other two.</summary>
+    static abstract Two<UInt4> WidenUpper(TRaw raw, QuantizedRowPair groups);
 }
 
 /// <summary>Codes of four bits. A word's code c or 16 c, put into the mantissa of the half 1024, is that half 1024 + c: conversion takes no instruction.</summary>
@@ -27,13 +33,16 @@ internal readonly struct Int4Codes : IQuantizedCodes<UInt4>
 
     public static int Bits => 4;
 
-    public static UInt4 Load(long address, int isValid) => PtxIntrinsics.LoadOnce16OrZero(address, isValid);
+    public static UInt4 Load(long address) => PtxIntrinsics.LoadOnce16(address);
 
-    public static Four<UInt4> Widen(UInt4 raw, UInt2 groups)
-    {
-        QuantizedRow first = QuantizedRow.Of(groups.X), second = QuantizedRow.Of(groups.Y);
-        return new() { A = Step(raw.X, first, second), B = Step(raw.Y, first, second), C = Step(raw.Z, first, second), D = Step(raw.W, first, second) };
-    }
+    public static UInt4 Take(uint shared) => PtxIntrinsics.LoadShared16(shared);
+
+    public static Two<UInt4> WidenLower(UInt4 raw, QuantizedRowPair groups) => Widen(raw.X, raw.Y, groups);
+
+    public static Two<UInt4> WidenUpper(UInt4 raw, QuantizedRowPair groups) => Widen(raw.Z, raw.W, groups);
+
+    private static Two<UInt4> Widen(uint word, uint next, QuantizedRowPair groups) =>
+        new() { A = Step(word, groups.First, groups.Second), B = Step(next, groups.First, groups.Second) };
 
     private static UInt4 Step(uint word, QuantizedRow first, QuantizedRow second) => new()
     {
@@ -44,10 +53,10 @@ internal readonly struct Int4Codes : IQuantizedCodes<UInt4>
     };
 
     private static uint Low(uint word, QuantizedRow row) =>
-        PtxIntrinsics.MultiplyHalves(PtxIntrinsics.SubtractHalves((word & 0x000F000F) | QuantizedRow.Base, row.Zero), row.Scale);
+        PtxIntrinsics.MultiplyHalves(PtxIntrinsics.SubtractHalves(PtxIntrinsics.MaskAndSet(word, 0x000F000F, QuantizedRow.Base), row.Zero), row.Scale);
 
     private static uint High(uint word, QuantizedRow row) =>
-        PtxIntrinsics.MultiplyHalves(PtxIntrinsics.MultiplyAddHalves((word & 0x00F000F0) | QuantizedRow.Base, Sixteenth, row.HighZero), row.Scale);
+        PtxIntrinsics.MultiplyHalves(PtxIntrinsics.MultiplyAddHalves(PtxIntrinsics.MaskAndSet(word, 0x00F000F0, QuantizedRow.Base), Sixteenth, row.HighZero), row.Scale);
 }
 
 /// <summary>Codes of eight bits.</summary>
@@ -55,23 +64,18 @@ internal readonly struct Int8Codes : IQuantizedCodes<Int8Block>
 {
     public static int Bits => 8;
 
-    public static Int8Block Load(long address, int isValid) => new()
-    {
-        Low = PtxIntrinsics.LoadOnce16OrZero(address, isValid),
-        High = PtxIntrinsics.LoadOnce16OrZero(address + QuantizedLayout.PlaneBytes, isValid),
-    };
+    public static Int8Block Load(long address) =>
+        new() { Low = PtxIntrinsics.LoadOnce16(address), High = PtxIntrinsics.LoadOnce16(address + QuantizedLayout.PlaneBytes) };
 
-    public static Four<UInt4> Widen(Int8Block raw, UInt2 groups)
-    {
-        QuantizedRow first = QuantizedRow.Of(groups.X), second = QuantizedRow.Of(groups.Y);
-        return new()
-        {
-            A = Step(raw.Low.X, raw.Low.Y, first, second),
-            B = Step(raw.Low.Z, raw.Low.W, first, second),
-            C = Step(raw.High.X, raw.High.Y, first, second),
-            D = Step(raw.High.Z, raw.High.W, first, second),
-        };
-    }
+    public static Int8Block Take(uint shared) =>
+        new() { Low = PtxIntrinsics.LoadShared16(shared), High = PtxIntrinsics.LoadShared16(shared + QuantizedLayout.PlaneBytes) };
+
+    public static Two<UInt4> WidenLower(Int8Block raw, QuantizedRowPair groups) => Widen(raw.Low, groups);
+
+    public static Two<UInt4> WidenUpper(Int8Block raw, QuantizedRowPair groups) => Widen(raw.High, groups);
+
+    private static Two<UInt4> Widen(UInt4 plane, QuantizedRowPair groups) =>
+        new() { A = Step(plane.X, plane.Y, groups.First, groups.Second), B = Step(plane.Z, plane.W, groups.First, groups.Second) };
 
     private static UInt4 Step(uint low, uint high, QuantizedRow first, QuantizedRow second) => new()
     {
@@ -88,6 +92,14 @@ internal readonly struct Int8Codes : IQuantizedCodes<Int8Block>
 internal struct Int8Block
 {
     public UInt4 Low, High;
+}
+
+/// <summary>The groups of a lane's two rows.</summary>
+internal struct QuantizedRowPair
+{
+    public QuantizedRow First, Second;
+
+    public static QuantizedRowPair Of(UInt2 words) => new() { First = QuantizedRow.Of(words.X), Second = QuantizedRow.Of(words.Y) };
 }
 
 /// <summary>The group of a row, each value twice in a word.</summary>

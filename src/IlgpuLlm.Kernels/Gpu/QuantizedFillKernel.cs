@@ -40,15 +40,15 @@ internal sealed class QuantizedFillKernel(GpuDevice device)
     {
         long first = (long)Grid.IdxX * Stretch;
         long end = IntrinsicMath.Min(first + Stretch, codes.Length);
-        int stripBytes = QuantizedLayout.NumBlocks(fill.InFeatures) * QuantizedLayout.BlockBytes(fill.Bits);
+        int panelBytes = QuantizedLayout.NumBlocks(fill.InFeatures) * QuantizedLayout.BlockBytes(fill.Bits);
         for (long at = first + Group.IdxX; at < end; at += Group.DimX)
         {
-            int strip = (int)(at / stripBytes), inStrip = (int)(at % stripBytes);
-            var (inRow, input) = QuantizedFill.ElementOf(fill.Bits, inStrip);
-            int row = strip * QuantizedLayout.StripRows + inRow;
+            int panel = (int)(at / panelBytes), inPanel = (int)(at % panelBytes);
+            var (inRow, input) = QuantizedFill.ElementOf(fill.Bits, inPanel);
+            int row = panel * QuantizedLayout.PanelRows + inRow;
             uint value = fill.CodeOf(row, input);
             if (fill.Bits == 4)
-                value |= fill.CodeOf(row, input + 2) << 4;
+                value |= fill.CodeOf(row, input + 8) << 4;
             codes[at] = (byte)value;
         }
         uint word = fill.Scale | ((uint)(QuantizedLayout.ZeroBase + (1 << (fill.Bits - 1))) << 16);
@@ -67,15 +67,17 @@ internal struct QuantizedFill
     public int UpOffset;
     public uint Scale;
 
-    /// <summary>The inverse of <see cref="QuantizedLayout.ByteOf"/>: the row and the first input of a byte of a strip.</summary>
+    /// <summary>The inverse of <see cref="QuantizedLayout.ByteOf"/>: the row and the first input of a byte of a panel.</summary>
     public static (int Row, int Input) ElementOf(int bits, int at)
     {
         int block = at / QuantizedLayout.BlockBytes(bits), inBlock = at % QuantizedLayout.BlockBytes(bits);
-        int lane = inBlock % QuantizedLayout.PlaneBytes / 16, inLane = inBlock % 16;
-        int step = bits == 4 ? inLane / 4 : inBlock / QuantizedLayout.PlaneBytes * 2 + inLane / 8;
+        int strip = inBlock / QuantizedLayout.StripBytes(bits), inStrip = inBlock % QuantizedLayout.StripBytes(bits);
+        int lane = inStrip % QuantizedLayout.PlaneBytes / 16, inLane = inStrip % 16;
+        int step = bits == 4 ? inLane / 4 : inStrip / QuantizedLayout.PlaneBytes * 2 + inLane / 8;
         int upper = bits == 4 ? inLane % 2 : inLane % 4 / 2;
-        int i = bits == 4 ? inLane % 4 / 2 : inLane % 8 / 4 * 2 + inLane % 2;
-        return (lane / 4 + 8 * upper, block * QuantizedLayout.BlockInputs + lane % 4 * QuantizedLayout.LaneInputs + step * 4 + i);
+        int i = bits == 4 ? inLane % 4 / 2 : inLane % 8 / 4 * 8 + inLane % 2;
+        return (
+            strip * QuantizedLayout.StripRows + lane / 4 + 8 * upper, block * QuantizedLayout.BlockInputs + step * QuantizedLayout.StepInputs + 2 * (lane % 4) + i);
     }
 
     /// <summary>The code at a place; zero outside the matrix.</summary>

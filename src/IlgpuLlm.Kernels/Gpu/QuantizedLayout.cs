@@ -1,22 +1,28 @@
 namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>
-/// How quantized matrices lie in device memory. A strip is 16 rows; a block is 64 inputs of a strip, of which lane l of a warp holds row l / 4, row
-/// l / 4 + 8, and of both inputs 16 (l % 4)... in 16 bytes (two times 16 for codes of 8 bits): just what it multiplies as the row operand of four
-/// m16n8k16 instructions, whose k is therefore no order of inputs but a permutation of 64. Instruction j takes inputs 4j...4j + 3 of each lane's 16.
-/// Missing rows and inputs are zeros, with scales of zero. Beside the blocks, a word a row and group: the scale as a half and, above it, the half
-/// 1024 + zero point; the words of a strip's group lie in the order 0, 8, 1, 9...
+/// How quantized matrices lie in device memory. A panel is 64 rows, four strips of 16; a block is 64 inputs of a panel, its strips one behind the other.
+/// Of a strip's block lane l of a warp holds rows l / 4 and l / 4 + 8 in 16 bytes (two times 16 for codes of 8 bits): just what it multiplies as the row
+/// operand of four instructions of 16 inputs each (m16n8k16, or wgmma of a warpgroup whose warps have a strip each): of each 16 inputs, with t = l % 4,
+/// 2t, 2t + 1, 2t + 8 and 2t + 9. Missing rows and inputs are zeros, with scales of zero. Beside the blocks, a word a row and group: the scale as a half
+/// and, above it, the half 1024 + zero point; [panels, groups, strips, 16], the words of a strip in the order 0, 8, 1, 9...
 /// </summary>
 internal static class QuantizedLayout
 {
+    /// <summary>Rows of a panel.</summary>
+    public const int PanelRows = 64;
+
     /// <summary>Rows of a strip.</summary>
     public const int StripRows = 16;
+
+    /// <summary>Strips of a panel.</summary>
+    public const int Strips = PanelRows / StripRows;
 
     /// <summary>Inputs of a block.</summary>
     public const int BlockInputs = 64;
 
-    /// <summary>Inputs of a row that a lane holds of a block.</summary>
-    public const int LaneInputs = 16;
+    /// <summary>Inputs of an instruction.</summary>
+    public const int StepInputs = 16;
 
     /// <summary>Bytes that a warp's lanes load together.</summary>
     public const int PlaneBytes = 512;
@@ -24,54 +30,62 @@ internal static class QuantizedLayout
     /// <summary>The bits of the half 1024, whose last bit counts 1.</summary>
     public const int ZeroBase = 0x6400;
 
-    public static int NumStrips(int outFeatures) => (outFeatures + StripRows - 1) / StripRows;
+    public static int NumPanels(int outFeatures) => (outFeatures + PanelRows - 1) / PanelRows;
 
     public static int NumBlocks(int inFeatures) => (inFeatures + BlockInputs - 1) / BlockInputs;
 
-    /// <summary>Bytes of a block.</summary>
-    public static int BlockBytes(int bits) => StripRows * BlockInputs * bits / 8;
+    /// <summary>Bytes of a panel's block.</summary>
+    public static int BlockBytes(int bits) => Strips * StripBytes(bits);
 
-    /// <summary>Where in a strip's group the word of a row is.</summary>
-    public static int WordOf(int rowInStrip) => rowInStrip % 8 * 2 + rowInStrip / 8;
+    /// <summary>Bytes of a strip's block.</summary>
+    public static int StripBytes(int bits) => StripRows * BlockInputs * bits / 8;
 
-    /// <summary>Where the byte with a code is in a strip; its lower four bits come first.</summary>
+    /// <summary>Where in a panel's group the word of a row is.</summary>
+    public static int WordOf(int rowInPanel) => rowInPanel / StripRows * StripRows + rowInPanel % 8 * 2 + rowInPanel / 8 % 2;
+
+    /// <summary>Where the byte with a code is in a panel; its lower four bits come first.</summary>
     /// <param name="bits">4 or 8.</param>
-    /// <param name="row">The row in the strip.</param>
+    /// <param name="row">The row in the panel.</param>
     /// <param name="input">The input.</param>
     public static int ByteOf(int bits, int row, int input)
     {
-        int inBlock = input % BlockInputs, lane = row % 8 * 4 + inBlock / LaneInputs, step = inBlock % LaneInputs / 4, i = input % 4, upper = row / 8;
+        int step = input % BlockInputs / StepInputs, inStep = input % StepInputs, lane = row % 8 * 4 + inStep % 8 / 2, upper = row / 8 % 2, odd = inStep % 2;
+        int first = input / BlockInputs * BlockBytes(bits) + row / StripRows * StripBytes(bits) + lane * 16;
         return bits == 4
-            ? input / BlockInputs * PlaneBytes + lane * 16 + step * 4 + i % 2 * 2 + upper
-            : input / BlockInputs * (2 * PlaneBytes) + step / 2 * PlaneBytes + lane * 16 + step % 2 * 8 + i / 2 * 4 + upper * 2 + i % 2;
+            ? first + step * 4 + odd * 2 + upper
+            : first + step / 2 * PlaneBytes + step % 2 * 8 + inStep / 8 * 4 + upper * 2 + odd;
     }
 
     /// <summary>Which bit of that byte a code begins at.</summary>
-    public static int ShiftOf(int bits, int input) => bits == 4 ? input % 4 / 2 * 4 : 0;
+    public static int ShiftOf(int bits, int input) => bits == 4 ? input % StepInputs / 8 * 4 : 0;
 
-    /// <summary>Puts a row of codes into a strip. Rows share words, but no bytes.</summary>
+    /// <summary>Puts a row of codes into a panel. Rows share words, but no bytes.</summary>
     /// <param name="bits">4 or 8.</param>
-    /// <param name="row">The row in the strip.</param>
+    /// <param name="row">The row in the panel.</param>
     /// <param name="codes">A code a byte, for each input.</param>
-    /// <param name="strip">The strip's blocks, zero where this row goes.</param>
-    public static void Pack(int bits, int row, ReadOnlySpan<byte> codes, Span<byte> strip)
+    /// <param name="panel">The panel's blocks, zero where this row goes.</param>
+    public static void Pack(int bits, int row, ReadOnlySpan<byte> codes, Span<byte> panel)
     {
-        int whole = codes.Length - codes.Length % 4;
-        for (int k = 0; k < whole; k += 4)
+        int whole = codes.Length - codes.Length % StepInputs;
+        for (int k = 0; k < whole; k += StepInputs)
         {
+            var step = codes.Slice(k, StepInputs);
             int at = ByteOf(bits, row, k);
-            if (bits == 4)
+            for (int pair = 0; pair < 8; pair += 2, at += 16)
             {
-                strip[at] = (byte)(codes[k] | (codes[k + 2] << 4));
-                strip[at + 2] = (byte)(codes[k + 1] | (codes[k + 3] << 4));
-            }
-            else
-            {
-                codes.Slice(k, 2).CopyTo(strip[at..]);
-                codes.Slice(k + 2, 2).CopyTo(strip[(at + 4)..]);
+                if (bits == 4)
+                {
+                    panel[at] = (byte)(step[pair] | (step[pair + 8] << 4));
+                    panel[at + 2] = (byte)(step[pair + 1] | (step[pair + 9] << 4));
+                }
+                else
+                {
+                    step.Slice(pair, 2).CopyTo(panel[at..]);
+                    step.Slice(pair + 8, 2).CopyTo(panel[(at + 4)..]);
+                }
             }
         }
         for (int k = whole; k < codes.Length; k++)
-            strip[ByteOf(bits, row, k)] |= (byte)(codes[k] << ShiftOf(bits, k));
+            panel[ByteOf(bits, row, k)] |= (byte)(codes[k] << ShiftOf(bits, k));
     }
 }

@@ -41,16 +41,16 @@ internal static class QuantizedPlainBody<TCodes, TRaw, TElement, TX, TOutput>
     private static float Dot(
         ArrayView<byte> codes, ArrayView<uint> groups, ArrayView<int> order, ArrayView<TX> x, int row, int column, QuantizedShape shape)
     {
-        int strip = column / QuantizedLayout.StripRows, inStrip = column % QuantizedLayout.StripRows;
-        long blocks = (long)strip * QuantizedLayout.NumBlocks(shape.InFeatures) * QuantizedLayout.BlockBytes(TCodes.Bits);
-        long words = (long)strip * shape.NumGroups * QuantizedLayout.StripRows + QuantizedLayout.WordOf(inStrip);
+        int panel = column / QuantizedLayout.PanelRows, inPanel = column % QuantizedLayout.PanelRows;
+        long blocks = (long)panel * QuantizedLayout.NumBlocks(shape.InFeatures) * QuantizedLayout.BlockBytes(TCodes.Bits);
+        long words = (long)panel * shape.NumGroups * QuantizedLayout.PanelRows + QuantizedLayout.WordOf(inPanel);
         long from = (long)row * shape.InFeatures;
         float sum = 0f;
         for (int k = Group.IdxX; k < shape.InFeatures; k += Group.DimX)
         {
-            uint word = groups[words + k / shape.GroupLength * QuantizedLayout.StripRows];
+            uint word = groups[words + k / shape.GroupLength * QuantizedLayout.PanelRows];
             int zero = (int)(word >> 16) - QuantizedLayout.ZeroBase;
-            int code = (codes[blocks + QuantizedLayout.ByteOf(TCodes.Bits, inStrip, k)] >> QuantizedLayout.ShiftOf(TCodes.Bits, k)) & ((1 << TCodes.Bits) - 1);
+            int code = (codes[blocks + QuantizedLayout.ByteOf(TCodes.Bits, inPanel, k)] >> QuantizedLayout.ShiftOf(TCodes.Bits, k)) & ((1 << TCodes.Bits) - 1);
             sum += (code - zero) * F16Element.Widen((ushort)word) * TElement.Widen(x[from + (shape.HasOrder != 0 ? order[k] : k)]);
         }
         return GroupOps.WarpSum(sum);

@@ -3,27 +3,47 @@ using IlgpuLlm.Kernels.Gpu.Ptx;
 
 namespace IlgpuLlm.Kernels.Gpu;
 
+/// <summary>Whether the halves of a block belong to different groups: groups of 32 inputs.</summary>
+internal interface IHalfGroups
+{
+    static abstract bool AreSeparate { get; }
+}
+
+internal readonly struct WholeBlockGroups : IHalfGroups
+{
+    public static bool AreSeparate => false;
+}
+
+internal readonly struct HalfBlockGroups : IHalfGroups
+{
+    public static bool AreSeparate => true;
+}
+
 /// <summary>
-/// Products of rows of halves with a quantized weight that streams through once for 8 of them. A group makes a strip of 16 features of a tile of 8 rows; its 8 warps take its blocks
-/// of 64 inputs by turns, widen them in registers and multiply them on tensor cores, whose column operand is the rows: sums are floats, and a
-/// code costs the same for one row and for 8. Warps' sums are added in order: a row's result is the same for every number of rows. Weights are requested
-/// four to eight blocks ahead, the first four before the kernel waits for its input.
+/// Products of rows of halves with a quantized weight that streams through once for 8 of them. A group makes two strips of 16 features of a tile of 8 rows; its
+/// warps take blocks of 64 inputs by turns, widen them in registers and multiply them on tensor cores, whose column operand is the rows: sums are floats,
+/// and a code costs the same for one row and for 8. Warps' sums are added in order: a row's result is the same for every number of rows. Weights are
+/// requested two to four blocks ahead, the first two before the kernel waits for its input.
 /// </summary>
-internal static class QuantizedStreamBody<TCodes, TRaw, TOutput>
+internal static class QuantizedStreamBody<TCodes, TRaw, THalves, TWarps, TOutput>
     where TCodes : struct, IQuantizedCodes<TRaw>
     where TRaw : unmanaged
+    where THalves : struct, IHalfGroups
+    where TWarps : struct, IConstant
     where TOutput : struct, IQuantizedOutput
 {
-    private const int Warps = QuantizedStreamKernel.Warps;
-    private const int TileSums = QuantizedStreamKernel.TileRows * QuantizedLayout.StripRows;
+    private const int Features = QuantizedStreamKernel.Features;
+    private const int TileSums = QuantizedStreamKernel.TileRows * Features;
 
-    internal static void Body(long codes, long groups, ArrayView<ushort> x, QuantizedOutput output, QuantizedStream stream)
+    private static int Warps => TWarps.Value;
+
+    internal static void Body(long codes, long groups, ArrayView<uint> x, QuantizedOutput output, QuantizedStream stream)
     {
         var sums = SharedMemory.Allocate<float>(Warps * TileSums);
-        // Tiles of rows of one strip are neighbours in the grid, so that all but the first find its weights in the L2 cache.
+        // Tiles of rows of the same features are neighbours in the grid, so that all but the first find their weights in the L2 cache.
         int numTiles = (output.NumRows + QuantizedStreamKernel.TileRows - 1) / QuantizedStreamKernel.TileRows;
-        int lane = Group.IdxX & 31, warp = Group.IdxX >> 5, strip = Grid.IdxX / numTiles, firstRow = Grid.IdxX % numTiles * QuantizedStreamKernel.TileRows;
-        var place = QuantizedLane.Of(codes, groups, strip, lane, TCodes.Bits, stream);
+        int lane = Group.IdxX & 31, warp = Group.IdxX >> 5, part = Grid.IdxX / numTiles, firstRow = Grid.IdxX % numTiles * QuantizedStreamKernel.TileRows;
+        var place = QuantizedLane.Of(codes, groups, part * (Features / QuantizedLayout.StripRows), lane, TCodes.Bits, stream);
         int block = warp;
         var even = LoadFour(place, stream, block);
         PtxIntrinsics.LaunchDependents();
@@ -31,32 +51,39 @@ internal static class QuantizedStreamBody<TCodes, TRaw, TOutput>
 
         // Columns that are no rows repeat the last one; nothing is stored of them.
         int row = IntrinsicMath.Min(firstRow + (lane >> 2), output.NumRows - 1);
-        long input = (long)row * stream.NumBlocks * QuantizedLayout.BlockInputs + place.FirstInput;
-        Float4 sum = default;
+        long input = (long)row * stream.NumBlocks * (QuantizedLayout.BlockInputs / 2) + (lane & 3); // pairs of halves
+        Two<Float4> sum = default;
         while (block < stream.NumBlocks)
         {
             // By turns, so that no register is copied: a copy would wait for what is under way.
-            int next = block + 4 * Warps;
+            int next = block + 2 * Warps;
             var odd = LoadFour(place, stream, next);
             sum = MultiplyFour(even, x, input, block, stream, sum);
-            block = next + 4 * Warps;
+            block = next + 2 * Warps;
             even = LoadFour(place, stream, block);
             sum = MultiplyFour(odd, x, input, next, stream, sum);
         }
 
-        int feature = lane >> 2, firstSum = warp * TileSums + (lane & 3) * (2 * QuantizedLayout.StripRows) + feature;
-        sums[firstSum] = sum.X;
-        sums[firstSum + QuantizedLayout.StripRows] = sum.Y;
-        sums[firstSum + 8] = sum.Z;
-        sums[firstSum + QuantizedLayout.StripRows + 8] = sum.W;
+        int firstSum = warp * TileSums + (lane & 3) * (2 * Features) + (lane >> 2);
+        Store(sums, firstSum, sum.A);
+        Store(sums, firstSum + QuantizedLayout.StripRows, sum.B);
         Group.Barrier();
-        int features = TOutput.IsGateUp ? QuantizedLayout.StripRows / 2 : QuantizedLayout.StripRows;
-        int inTile = Group.IdxX / features, inStrip = Group.IdxX % features, column = strip * QuantizedLayout.StripRows + inStrip;
+        int features = TOutput.IsGateUp ? Features / 2 : Features;
+        int inTile = Group.IdxX / features, i = Group.IdxX % features;
+        int inPart = TOutput.IsGateUp ? i / GpuWeight.GateUpBlock * (2 * GpuWeight.GateUpBlock) + i % GpuWeight.GateUpBlock : i, column = part * Features + inPart;
         if (inTile >= QuantizedStreamKernel.TileRows || firstRow + inTile >= output.NumRows || column >= output.NumColumns)
             return;
-        int at = inTile * QuantizedLayout.StripRows + inStrip;
+        int at = inTile * Features + inPart;
         float up = TOutput.IsGateUp ? Total(sums, at + GpuWeight.GateUpBlock) : 0f;
         TOutput.Store(output, firstRow + inTile, column, Total(sums, at), up);
+    }
+
+    private static void Store(ArrayView<float> sums, int at, Float4 sum)
+    {
+        sums[at] = sum.X;
+        sums[at + Features] = sum.Y;
+        sums[at + 8] = sum.Z;
+        sums[at + Features + 8] = sum.W;
     }
 
     private static float Total(ArrayView<float> sums, int at)
@@ -67,39 +94,48 @@ internal static class QuantizedStreamBody<TCodes, TRaw, TOutput>
         return total;
     }
 
-    private static Four<QuantizedChunk<TRaw>> LoadFour(QuantizedLane place, QuantizedStream stream, int block) => new()
+    /// <summary>Two blocks of the first strip, and of the second.</summary>
+    private static Four<QuantizedChunk<TRaw>> LoadFour(QuantizedLane place, QuantizedStream stream, int block)
     {
-        A = place.Load<TCodes, TRaw>(stream, block),
-        B = place.Load<TCodes, TRaw>(stream, block + Warps),
-        C = place.Load<TCodes, TRaw>(stream, block + 2 * Warps),
-        D = place.Load<TCodes, TRaw>(stream, block + 3 * Warps),
-    };
+        var second = place.NextStrip(TCodes.Bits);
+        return new()
+        {
+            A = place.Load<TCodes, TRaw, THalves>(stream, block),
+            B = second.Load<TCodes, TRaw, THalves>(stream, block),
+            C = place.Load<TCodes, TRaw, THalves>(stream, block + Warps),
+            D = second.Load<TCodes, TRaw, THalves>(stream, block + Warps),
+        };
+    }
 
-    private static Float4 MultiplyFour(
-        Four<QuantizedChunk<TRaw>> weights, ArrayView<ushort> x, long input, int block, QuantizedStream stream, Float4 sum)
+    private static Two<Float4> MultiplyFour(
+        Four<QuantizedChunk<TRaw>> weights, ArrayView<uint> x, long input, int block, QuantizedStream stream, Two<Float4> sum)
     {
-        QuantizedColumns a = Columns(x, input, block, stream), b = Columns(x, input, block + Warps, stream);
-        QuantizedColumns c = Columns(x, input, block + 2 * Warps, stream), d = Columns(x, input, block + 3 * Warps, stream);
-        sum = Multiply(weights.A, a, sum);
-        sum = Multiply(weights.B, b, sum);
-        sum = Multiply(weights.C, c, sum);
-        return Multiply(weights.D, d, sum);
+        QuantizedColumns first = Columns(x, input, block, stream), second = Columns(x, input, block + Warps, stream);
+        sum.A = Multiply(weights.A, first, sum.A);
+        sum.B = Multiply(weights.B, first, sum.B);
+        return new() { A = Multiply(weights.C, second, sum.A), B = Multiply(weights.D, second, sum.B) };
     }
 
     /// <summary>A row's inputs for a block, those of the last one where there is no such block: its weights are zeros.</summary>
-    private static QuantizedColumns Columns(ArrayView<ushort> x, long input, int block, QuantizedStream stream)
+    private static QuantizedColumns Columns(ArrayView<uint> x, long input, int block, QuantizedStream stream)
     {
-        long at = input + (long)IntrinsicMath.Min(block, stream.NumBlocks - 1) * QuantizedLayout.BlockInputs;
-        return new() { Low = F16Vector.Load(x, at), High = F16Vector.Load(x, at + 8) };
+        long at = input + (long)IntrinsicMath.Min(block, stream.NumBlocks - 1) * (QuantizedLayout.BlockInputs / 2);
+        return new()
+        {
+            Low = new() { X = x[at], Y = x[at + 4], Z = x[at + 8], W = x[at + 12] },
+            High = new() { X = x[at + 16], Y = x[at + 20], Z = x[at + 24], W = x[at + 28] },
+        };
     }
 
     private static Float4 Multiply(QuantizedChunk<TRaw> weights, QuantizedColumns x, Float4 sum)
     {
-        Four<UInt4> rows = TCodes.Widen(weights.Codes, weights.Groups);
-        sum = PtxIntrinsics.MultiplyAdd16x8x16(rows.A, new() { X = x.Low.X, Y = x.Low.Y }, sum);
-        sum = PtxIntrinsics.MultiplyAdd16x8x16(rows.B, new() { X = x.Low.Z, Y = x.Low.W }, sum);
-        sum = PtxIntrinsics.MultiplyAdd16x8x16(rows.C, new() { X = x.High.X, Y = x.High.Y }, sum);
-        return PtxIntrinsics.MultiplyAdd16x8x16(rows.D, new() { X = x.High.Z, Y = x.High.W }, sum);
+        var groups = QuantizedRowPair.Of(weights.Groups);
+        Two<UInt4> lower = TCodes.WidenLower(weights.Codes, groups);
+        Two<UInt4> upper = TCodes.WidenUpper(weights.Codes, THalves.AreSeparate ? QuantizedRowPair.Of(weights.UpperGroups) : groups);
+        sum = PtxIntrinsics.MultiplyAdd16x8x16(lower.A, new() { X = x.Low.X, Y = x.Low.Y }, sum);
+        sum = PtxIntrinsics.MultiplyAdd16x8x16(lower.B, new() { X = x.Low.Z, Y = x.Low.W }, sum);
+        sum = PtxIntrinsics.MultiplyAdd16x8x16(upper.A, new() { X = x.High.X, Y = x.High.Y }, sum);
+        return PtxIntrinsics.MultiplyAdd16x8x16(upper.B, new() { X = x.High.Z, Y = x.High.W }, sum);
     }
 }
 
@@ -109,6 +145,7 @@ internal struct QuantizedStream
     /// <summary>Blocks of 64 inputs.</summary>
     public int NumBlocks;
     public int NumGroups;
+    public int NumPanels;
 
     /// <summary>The inputs of a group are 2 to this; 30 where the whole row is one.</summary>
     public int GroupShift;
@@ -120,29 +157,39 @@ internal struct QuantizedLane
     public long Codes;
     public long Groups;
 
-    /// <summary>The first of its inputs in a block.</summary>
-    public int FirstInput;
-
-    /// <summary>Of a strip.</summary>
+    /// <summary>Of a strip, counted from the first panel's first one.</summary>
     public static QuantizedLane Of(long codes, long groups, int strip, int lane, int bits, QuantizedStream stream) => new()
     {
-        Codes = codes + (long)strip * stream.NumBlocks * QuantizedLayout.BlockBytes(bits) + lane * 16,
-        Groups = groups + ((long)strip * stream.NumGroups * QuantizedLayout.StripRows + (lane >> 2) * 2) * sizeof(uint),
-        FirstInput = (lane & 3) * QuantizedLayout.LaneInputs,
+        Codes = codes + (long)(strip / QuantizedLayout.Strips) * stream.NumBlocks * QuantizedLayout.BlockBytes(bits)
+            + strip % QuantizedLayout.Strips * QuantizedLayout.StripBytes(bits) + lane * 16,
+        Groups = groups + ((long)(strip / QuantizedLayout.Strips) * stream.NumGroups * QuantizedLayout.PanelRows
+            + strip % QuantizedLayout.Strips * QuantizedLayout.StripRows + (lane >> 2) * 2) * sizeof(uint),
     };
 
-    /// <summary>Loads what it holds of a block; a block behind the last one is zeros, with scales of zero.</summary>
-    public readonly QuantizedChunk<TRaw> Load<TCodes, TRaw>(QuantizedStream stream, int block)
+    /// <summary>Of the next strip of the panel.</summary>
+    public readonly QuantizedLane NextStrip(int bits) =>
+        new() { Codes = Codes + QuantizedLayout.StripBytes(bits), Groups = Groups + QuantizedLayout.StripRows * sizeof(uint) };
+
+    /// <summary>Loads what it holds of a block; a block behind the last one is that one with scales of zero, which spares predicates.</summary>
+    public readonly QuantizedChunk<TRaw> Load<TCodes, TRaw, THalves>(QuantizedStream stream, int block)
         where TCodes : struct, IQuantizedCodes<TRaw>
         where TRaw : unmanaged
+        where THalves : struct, IHalfGroups
     {
-        int isValid = block < stream.NumBlocks ? 1 : 0;
-        int group = (block * QuantizedLayout.BlockInputs + FirstInput) >> stream.GroupShift;
+        int near = IntrinsicMath.Min(block, stream.NumBlocks - 1), input = near * QuantizedLayout.BlockInputs;
+        bool isValid = block < stream.NumBlocks;
         return new()
         {
-            Codes = TCodes.Load(Codes + (long)block * QuantizedLayout.BlockBytes(TCodes.Bits), isValid),
-            Groups = PtxIntrinsics.LoadWeights8OrZero(Groups + (long)group * (QuantizedLayout.StripRows * sizeof(uint)), isValid),
+            Codes = TCodes.Load(Codes + (long)near * QuantizedLayout.BlockBytes(TCodes.Bits)),
+            Groups = LoadGroup(input >> stream.GroupShift, isValid),
+            UpperGroups = THalves.AreSeparate ? LoadGroup((input + QuantizedLayout.BlockInputs / 2) >> stream.GroupShift, isValid) : default,
         };
+    }
+
+    private readonly UInt2 LoadGroup(int group, bool isValid)
+    {
+        UInt2 words = PtxIntrinsics.LoadWeights8(Groups + (long)group * (QuantizedLayout.PanelRows * sizeof(uint)));
+        return new() { X = isValid ? words.X : 0, Y = isValid ? words.Y : 0 };
     }
 }
 
@@ -154,9 +201,12 @@ internal struct QuantizedChunk<TRaw>
 
     /// <summary>The group words of its two rows.</summary>
     public UInt2 Groups;
+
+    /// <summary>Those of the upper half of the inputs, if they are others.</summary>
+    public UInt2 UpperGroups;
 }
 
-/// <summary>16 inputs of a row: the column operands of four instructions.</summary>
+/// <summary>A lane's 16 inputs of a row: the column operands of four instructions.</summary>
 internal struct QuantizedColumns
 {
     public UInt4 Low, High;

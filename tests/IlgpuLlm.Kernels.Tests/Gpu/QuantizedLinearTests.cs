@@ -7,7 +7,7 @@ namespace IlgpuLlm.Kernels.Tests.Gpu;
 [TestClass]
 public sealed class QuantizedLinearTests
 {
-    private const int EmulatedLanes = 256;
+    private const int EmulatedLanes = 512; // of the largest group
     private const int MaxRows = 130;
     private static readonly int[] RowCounts = [1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127, 128, 129, MaxRows];
 
@@ -91,7 +91,7 @@ public sealed class QuantizedLinearTests
     [DataRow(4, 64, 2, nameof(LinearEpilogue.GateUp))]
     public void Stream_Emulated_MatchesReference(int bits, int groupSize, int rows, string epilogue)
     {
-        const int OutFeatures = 32, InFeatures = 128;
+        const int OutFeatures = 80, InFeatures = 128;
         using var device = IlgpuCpuDevice.Create(EmulatedLanes);
         var kernel = new QuantizedStreamKernel(device);
         CheckEmulated(device, bits, groupSize, OutFeatures, InFeatures, rows, Enum.Parse<LinearEpilogue>(epilogue), kernel.Launch);
@@ -144,7 +144,7 @@ public sealed class QuantizedLinearTests
     [DataRow(8, false)]
     public void Dequantize_Emulated_IsExact(int bits, bool isReordered)
     {
-        const int OutFeatures = 21, InFeatures = 128;
+        const int OutFeatures = 85, InFeatures = 128;
         using var device = IlgpuCpuDevice.Create(EmulatedLanes);
         var data = new QuantizedData(bits, 32, OutFeatures, InFeatures, isReordered, maxRows: 1);
         using var weight = new GpuQuantizedWeight(

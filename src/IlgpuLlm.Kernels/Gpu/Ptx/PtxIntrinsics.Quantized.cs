@@ -17,6 +17,10 @@ internal static partial class PtxIntrinsics
     [IntrinsicImplementation, Ptx("fma.rn.f16x2 $0, %0, %1, %2;")]
     public static uint MultiplyAddHalves(uint a, uint b, uint c) => PtxEmulation.OnHalves(a, b, c, static (x, y, z) => x * y + z);
 
+    /// <summary>(word AND mask) OR bits, in one instruction also where both are constants.</summary>
+    [IntrinsicImplementation, Ptx("lop3.b32 $0, %0, %1, %2, 0xEA;")]
+    public static uint MaskAndSet(uint word, uint mask, uint bits) => (word & mask) | bits;
+
     /// <summary>The halves 1024 + byte of the two lower bytes of a word.</summary>
     [IntrinsicImplementation, Ptx("prmt.b32 $0, %0, 0x64646464, 0x4140;")]
     public static uint LowBytes(uint word) => 0x64006400 | (word & 0xFF) | ((word & 0xFF00) << 8);
@@ -25,8 +29,23 @@ internal static partial class PtxIntrinsics
     [IntrinsicImplementation, Ptx("prmt.b32 $0, %0, 0x64646464, 0x4342;")]
     public static uint HighBytes(uint word) => LowBytes(word >> 16);
 
-    /// <summary>As <see cref="LoadOnce16OrZero"/>, 8 bytes, which neighbours read again.</summary>
-    [IntrinsicImplementation, Ptx(
-        "{ .reg .pred p; setp.ne.s32 p, %1, 0; mov.b32 $0, 0; mov.b32 $1, 0; @p ld.global.nc.v2.u32 {$0,$1}, [%0]; }")]
-    public static UInt2 LoadWeights8OrZero(long global, int isValid) => isValid != 0 ? PtxEmulation.Load8(global) : default;
+    /// <summary>Loads 16 bytes from this group's shared memory.</summary>
+    [IntrinsicImplementation, Ptx("ld.shared.v4.b32 {$0,$1,$2,$3}, [%0];")]
+    public static UInt4 LoadShared16(uint shared) => throw Only();
+
+    /// <summary>Loads 8 bytes from this group's shared memory.</summary>
+    [IntrinsicImplementation, Ptx("ld.shared.v2.b32 {$0,$1}, [%0];")]
+    public static UInt2 LoadShared8(uint shared) => throw Only();
+
+    /// <summary>Copies so many bytes, a multiple of 16, to this group's shared memory and tells the barrier.</summary>
+    [IntrinsicImplementation, Ptx("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];")]
+    public static void CopyBytes(uint shared, long global, int bytes, uint barrier) => throw Only();
+
+    /// <summary>16 bytes of global memory that nobody writes meanwhile and that are read once.</summary>
+    [IntrinsicImplementation, Ptx("ld.global.nc.L1::no_allocate.v4.u32 {$0,$1,$2,$3}, [%0];")]
+    public static UInt4 LoadOnce16(long global) => PtxEmulation.Load16(global, isValid: 1);
+
+    /// <summary>8 bytes of global memory that nobody writes meanwhile, which neighbours read again.</summary>
+    [IntrinsicImplementation, Ptx("ld.global.nc.v2.u32 {$0,$1}, [%0];")]
+    public static UInt2 LoadWeights8(long global) => PtxEmulation.Load8(global);
 }

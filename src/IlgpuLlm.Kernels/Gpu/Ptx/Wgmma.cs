@@ -26,7 +26,7 @@ internal struct WgmmaColumns64
 }
 
 /// <summary>
-/// Products of a warpgroup (wgmma) of operands in shared memory. ptxas overlaps them only if the sums stay in the same registers from the first to the
+/// Products of a warpgroup (wgmma) of operands in shared memory, of which the first may be in registers. ptxas overlaps them only if the sums stay in the same registers from the first to the
 /// last one, which no value of C# does: so the sums are registers that PTX names, <c>acc0, acc1...</c>, one set a kernel, and these methods are all that
 /// touches them. They must be inlined into the kernel's entry.
 /// </summary>
@@ -60,6 +60,19 @@ internal static class Wgmma
     /// </summary>
     [IntrinsicImplementation, Ptx(typeof(Wgmma), nameof(MultiplyAddText))]
     public static void MultiplyAdd<TShape>(uint a, uint b)
+        where TShape : struct, IWgmmaShape => throw Only();
+
+    /// <summary>
+    /// The same for a [64, TileK] in registers, 16 elements of k an operand: rows g and g + 8 of the lane's warp are X and Y, elements 2t and 2t + 1, and Z
+    /// and W, elements 2t + 8 and 2t + 9. ptxas overlaps nothing with it that makes such registers: <see cref="WaitAll"/> follows.
+    /// </summary>
+    [IntrinsicImplementation, Ptx(typeof(Wgmma), nameof(MultiplyAddRowsText))]
+    public static void MultiplyAddRows<TShape>(Four<UInt4> rows, uint b)
+        where TShape : struct, IWgmmaShape => throw Only();
+
+    /// <summary>Two of these at once; the second matrix of b follows the first one.</summary>
+    [IntrinsicImplementation, Ptx(typeof(Wgmma), nameof(MultiplyAddRowsTwiceText))]
+    public static void MultiplyAddRows<TShape>(Four<UInt4> first, Four<UInt4> second, uint b)
         where TShape : struct, IWgmmaShape => throw Only();
 
     /// <summary>Waits for all products but the last one started.</summary>
@@ -108,6 +121,30 @@ internal static class Wgmma
             // A float is as long as two halves. Only halves may lie transposed, which they do not.
             string form = TShape.IsTf32 ? $"k{InstructionK / 2}.f32.tf32.tf32" : $"k{InstructionK}.f32.f16.f16", transposed = TShape.IsTf32 ? "" : ", 0, 0";
             text.Append($"wgmma.mma_async.sync.aligned.m64n{TShape.Columns}{form} {{{sums}}}, a, b, add, 1, 1{transposed};\n");
+        }
+        return text.Append("wgmma.commit_group.sync.aligned; }").ToString();
+    }
+
+    private static string MultiplyAddRowsText<TShape>()
+        where TShape : struct, IWgmmaShape => RowsText<TShape>(1);
+
+    private static string MultiplyAddRowsTwiceText<TShape>()
+        where TShape : struct, IWgmmaShape => RowsText<TShape>(2);
+
+    private static string RowsText<TShape>(int count)
+        where TShape : struct, IWgmmaShape
+    {
+        const int InstructionK = 16, RowBytes = TileK * 2, Step = InstructionK * 2;
+        string sums = string.Join(',', Enumerable.Range(0, Sums<TShape>()).Select(i => $"acc{i}"));
+        var text = new StringBuilder();
+        text.Append("{ .reg .b64 b; .reg .b32 t; .reg .pred add; setp.ne.b32 add, 1, 0; ")
+            .Append($"shr.u32 t, %{16 * count}, 4; cvt.u64.u32 b, t; or.b64 b, b, {Descriptor};\nwgmma.fence.sync.aligned;\n");
+        for (int k = 0; k < count * TileK; k += InstructionK)
+        {
+            if (k > 0)
+                text.Append($"add.s64 b, b, {(k % TileK == 0 ? TShape.Columns * RowBytes - RowBytes + Step : Step) >> 4};\n");
+            string rows = string.Join(',', Enumerable.Range(k / 4, 4).Select(i => $"%{i}"));
+            text.Append($"wgmma.mma_async.sync.aligned.m64n{TShape.Columns}k{InstructionK}.f32.f16.f16 {{{sums}}}, {{{rows}}}, b, add, 1, 1, 0;\n");
         }
         return text.Append("wgmma.commit_group.sync.aligned; }").ToString();
     }
