@@ -117,6 +117,8 @@ internal sealed class ModelRunner : IModelRunner
         return _timer;
     }
 
+    public DeviceMemory QueryMemory() => _backend.QueryMemory();
+
     public void Dispose()
     {
         if (_numLaunched > _numCollected)
