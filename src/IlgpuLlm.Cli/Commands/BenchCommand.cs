@@ -15,7 +15,7 @@ internal static class BenchCommand
     public static Command Create(CliConsole console) =>
         new("bench", "Measures the engine (latency, throughput, serve), single operations (kernels), or a model in all precisions (precisions).")
         {
-            BenchLatencyCommand.Create(console), BenchThroughputCommand.Create(console), BenchKernelsCommand.Create(console),
+            BenchLatencyCommand.Create(console), BenchThroughputCommand.Create(console), BenchServeCommand.Create(console), BenchKernelsCommand.Create(console),
             BenchPrecisionsCommand.Create(console),
         };
 
