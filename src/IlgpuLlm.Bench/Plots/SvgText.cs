@@ -20,6 +20,10 @@ internal static partial class SvgText
         string open = $"<svg class=\"plot\" role=\"img\" aria-label=\"{WebUtility.HtmlEncode(title)}\" xmlns=\"http://www.w3.org/2000/svg\" "
             + $"xmlns:xlink=\"http://www.w3.org/1999/xlink\" viewBox=\"0 0 {size.Groups["w"].Value} {size.Groups["h"].Value}\">";
         svg = open + svg[(svg.IndexOf('>', StringComparison.Ordinal) + 1)..];
+        // Every drawing has the same ids, and a page has several drawings.
+        string prefix = new([.. title.Where(char.IsAsciiLetterOrDigit)]);
+        svg = svg.Replace(" id=\"", $" id=\"{prefix}-", StringComparison.Ordinal).Replace("url(#", $"url(#{prefix}-", StringComparison.Ordinal)
+            .Replace("href=\"#", $"href=\"#{prefix}-", StringComparison.Ordinal);
         return Text().Replace(svg, Anchor).Replace("\t", "", StringComparison.Ordinal).Trim();
     }
 
