@@ -1,3 +1,5 @@
+using IlgpuLlm.Kernels.Interop;
+
 namespace IlgpuLlm.Bench.Precisions;
 
 /// <summary>
@@ -18,6 +20,7 @@ internal sealed class PeakMemory : IDisposable
     public PeakMemory()
     {
         GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+        LinuxMemory.ReturnFreed();
         _before = Environment.WorkingSet;
         _timer = new Timer(_ => SampleProcess(), null, TimeSpan.Zero, Interval);
     }

@@ -48,10 +48,22 @@ internal sealed class PrecisionBenchmark(PrecisionRequest request, QualityCheck?
             Single = SingleFigures.Of(runs, llm.Info, copyGigabytesPerSecond),
             Batches = [.. request.BatchSizes.Select(batchSize => Batch(llm, batchSize)).OfType<LatencyResult>()],
         };
-        if (check is null)
-            return report;
+        return check is null ? report : AskQuestions(llm, check, report, cancellationToken);
+    }
+
+    /// <summary>Adds the quality. What goes wrong there leaves the other figures as they are.</summary>
+    private PrecisionReport AskQuestions(LLM llm, QualityCheck check, PrecisionReport report, CancellationToken cancellationToken)
+    {
         log.Info("=> Running quality checks for LLM");
-        return report with { Quality = check.Run(llm, report.Precision, cancellationToken) };
+        try
+        {
+            return report with { Quality = check.Run(llm, report.Precision, cancellationToken) };
+        }
+        catch (IlgpuLlmException e) when (e is not EngineDeadException)
+        {
+            log.Error($"{report.Precision}: the quality check failed: {e.Message}");
+            return report with { QualityProblem = e.Message };
+        }
     }
 
     private List<TimedGeneration> Repeat(LLM llm, PeakMemory peak, CancellationToken cancellationToken)

@@ -99,6 +99,9 @@ internal sealed record PrecisionReport
     public IReadOnlyList<LatencyResult> Batches { get; init; } = [];
 
     public QualityReport? Quality { get; init; }
+
+    /// <summary>Why the questions could not be scored; null: they were, or were not asked.</summary>
+    public string? QualityProblem { get; init; }
 }
 
 /// <summary>Rates of the repetitions.</summary>

@@ -16,6 +16,8 @@ internal static class HtmlReport
             $"{report.Model.Architecture} of {report.Model.NumParameters / 1e6:N1} million parameters{(report.Model.HasRandomWeights ? " with random weights: texts and their quality mean nothing" : "")}. One request at a time, {settings.Repetitions} repetitions, at most {settings.MaxTokens} new tokens, temperature {settings.Temperature}{(settings.IgnoreEos ? ", end of sequence ignored" : "")}. Prompt: \"{settings.Prompt}\". A copy on this device moves {machine.CopyGigabytesPerSecond:N1} GB/s, read and written."));
         foreach (var p in report.Precisions.Where(p => p.Problem is not null))
             page.Text($"{p.Precision} was not measured: {p.Problem}", "bad");
+        foreach (var p in report.Precisions.Where(p => p.QualityProblem is not null))
+            page.Text($"{p.Precision}: the questions could not be scored: {p.QualityProblem}", "bad");
         page.Heading("The seed's table").Text("Tokens per second over the whole request, without warm-up. The limit is the memory bandwidth of the card's data sheet; "
             + "its percentage compares engines on different cards, by the weights that each token must read.", "soft");
         page.Table(ReportTables.SeedColumns, ReportTables.SeedRows(report));

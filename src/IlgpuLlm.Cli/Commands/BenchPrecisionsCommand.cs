@@ -58,7 +58,7 @@ internal static class BenchPrecisionsCommand
             using var model = models.FindModel(parse, engine);
             var (report, folder) = PrecisionRun.Run(request, model, engine, console.Error, cancellationToken);
             PrecisionSummary.Write(console, report, folder);
-            bool hasFailed = report.Precisions.Any(p => p.Problem is not null && p.Folder is not null);
+            bool hasFailed = report.Precisions.Any(p => (p.Problem is not null && p.Folder is not null) || p.QualityProblem is not null);
             return hasFailed || report.Precisions.All(p => p.Problem is not null) ? ExitCode.Failure : ExitCode.Success;
         }, cancellationToken));
         return command;

@@ -104,6 +104,20 @@ public sealed partial class PrecisionRunTests
     }
 
     [TestMethod]
+    public void Run_QuestionThatDoesNotFit_LeavesTheOtherFigures()
+    {
+        using var work = new TempFolder();
+        string questions = work.Write("questions.json", $$"""[{"prompt": "{{new string('x', 5000)}}", "max_tokens": 5, "temperature": 0}]""");
+        using var model = ModelFinder.Find("demo", "none", false, ["float32", "float16"], Cpu);
+        var (report, _) = PrecisionRun.Run(Small with { LogsFolder = work.Path, Questions = questions, BatchSizes = [] }, model, Cpu, TextWriter.Null, default);
+        foreach (var precision in report.Precisions)
+        {
+            Assert.IsTrue(precision.TokensPerSecond!.Mean > 0);
+            StringAssert.Contains(precision.QualityProblem, "max-model-len");
+        }
+    }
+
+    [TestMethod]
     public void Run_LogThatCannotBeWritten_FailsBeforeAModelIsLoaded()
     {
         using var work = new TempFolder();
