@@ -8,7 +8,16 @@ namespace IlgpuLlm.Bench.Plots;
 /// <param name="Title">Its heading.</param>
 /// <param name="Caption">What is to be known to read it.</param>
 /// <param name="Svg">The drawing, to be put into HTML.</param>
-internal sealed record Figure(string Title, string Caption, string Svg);
+internal sealed record Figure(string Title, string Caption, string Svg)
+{
+    /// <summary>The drawing with its own style, as a file of its own: light or dark as the reader's system is.</summary>
+    public string ToFile()
+    {
+        int inside = Svg.IndexOf('>', StringComparison.Ordinal) + 1;
+        return $"{Svg[..inside]}\n<style>.plot {{ font-family: system-ui, Helvetica, Arial, 'DejaVu Sans', sans-serif; background: #ffffff; }}\n"
+            + $"@media (prefers-color-scheme: dark) {{ .plot {{ background: #111827; }}\n{PlotColors.DarkRules()} }}</style>\n{Svg[inside..]}\n";
+    }
+}
 
 /// <summary>A plot in the style of all reports. Axes carry units.</summary>
 internal sealed class Chart

@@ -49,6 +49,14 @@ public sealed partial class ChartTests
             StringAssert.Contains(svg, $">{tick}</text>");
     }
 
+    [TestMethod]
+    public void ToFile_Figure_IsADrawingWithItsOwnStyle()
+    {
+        var svg = System.Xml.Linq.XDocument.Parse(new Chart("x", "y").Line("line", [(1, 0), (2, 7)], PlotColors.Series(0)).Draw("t", "c").ToFile());
+        Assert.AreEqual("svg", svg.Root!.Name.LocalName);
+        StringAssert.Contains(svg.Root.Elements().First(e => e.Name.LocalName == "style").Value, "prefers-color-scheme: dark");
+    }
+
     [GeneratedRegex("(?<=(fill|stroke)=\")#[0-9A-Fa-f]{6}(?=\")|(?<=(fill|stroke)=\")[a-z]+(?<!none)(?=\")")]
     private static partial Regex Colour();
 }
