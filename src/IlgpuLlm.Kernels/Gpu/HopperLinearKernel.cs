@@ -19,6 +19,7 @@ internal sealed class HopperLinearKernel : IDisposable
     private const int MaxSplit = 8;
     private const int WideTokens = 128;
 
+    private static readonly LinearEpilogue[] FloatEpilogues = [LinearEpilogue.Floats, LinearEpilogue.Residual];
     private static readonly HopperVariants HalfTable = new(isTf32: false), Tf32Table = new(isTf32: true);
 
     private readonly CudaGpuDevice _device;
@@ -73,8 +74,6 @@ internal sealed class HopperLinearKernel : IDisposable
     private static IEnumerable<GpuKernel> All =>
         Kernels(HalfTable, Enum.GetValues<LinearEpilogue>()).Concat(Kernels(Tf32Table, FloatEpilogues).Where(kernel => !kernel.IsTrial));
 
-    private static LinearEpilogue[] FloatEpilogues => [LinearEpilogue.Floats, LinearEpilogue.Residual];
-
     /// <summary>
     /// Whether the product can be made here: sizes that are multiples of 8 (16 output features for gate and up). Products of floats are stored, or added, as
     /// floats.
@@ -92,6 +91,8 @@ internal sealed class HopperLinearKernel : IDisposable
     public void Launch(GpuLinearWeight weight, GpuBuffer input, GpuBuffer output, int numRows, LinearEpilogue epilogue)
     {
         ShapeChecks.Count(numRows, nameof(numRows));
+        if (!Supports(weight, epilogue))
+            throw new ArgumentException($"{weight.OutFeatures} x {weight.InFeatures} weights of {weight.Storage} are not multiplied here to become {epilogue}", nameof(weight));
         ShapeChecks.Buffer(input, _type, numRows, weight.InFeatures, nameof(input));
         bool isHalves = epilogue is LinearEpilogue.Halves or LinearEpilogue.GateUp;
         int width = epilogue == LinearEpilogue.GateUp ? weight.OutFeatures / 2 : weight.OutFeatures;
