@@ -37,8 +37,8 @@ internal sealed record PrecisionRequest
     /// <summary>Answers by Hugging Face; null: none.</summary>
     public string? GroundTruth { get; init; }
 
-    /// <summary>The text of the perplexity; null: this project's.</summary>
-    public string? Text { get; init; }
+    /// <summary>The text whose perplexity is computed.</summary>
+    public string Text { get; init; } = Resource.Text("perplexity.txt");
 
     /// <summary>The folder of all logs.</summary>
     public string LogsFolder { get; init; } = "logs";

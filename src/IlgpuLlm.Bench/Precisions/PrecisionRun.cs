@@ -32,7 +32,6 @@ internal static class PrecisionRun
         // All that can be wrong is found before a model is loaded.
         var questions = Question.Read(request.Questions);
         var truth = request.GroundTruth is { } file ? GroundTruth.Read(file, questions) : null;
-        string text = request.Text is { } textFile ? JsonFile.ReadText(textFile) : Resource.Text("perplexity.txt");
         var start = DateTimeOffset.Now;
         double copy = CopyBandwidth.Measure(options);
         var folder = RunFolder.Create(request.LogsFolder, model.Name, start);
@@ -40,7 +39,7 @@ internal static class PrecisionRun
         log.Info(string.Create(CultureInfo.InvariantCulture,
             $"Running benchmark with: max_tokens={request.MaxTokens} prompt={request.Prompt} repetitions={request.Repetitions} device={options.Device}"));
         long began = Stopwatch.GetTimestamp();
-        var check = request.ChecksQuality ? new QualityCheck(questions, truth, model.Name, model.SystemIsUserTurn, text) : null;
+        var check = request.ChecksQuality ? new QualityCheck(questions, truth, model.Name, model.SystemIsUserTurn, request.Text) : null;
         var benchmark = new PrecisionBenchmark(request, check, copy, log);
         var precisions = model.Targets.Select(target => benchmark.Run(target, cancellationToken)).ToList();
         var info = benchmark.Info;

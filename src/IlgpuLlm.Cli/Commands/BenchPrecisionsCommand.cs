@@ -50,7 +50,7 @@ internal static class BenchPrecisionsCommand
                 ChecksQuality = !parse.GetValue(noQuality),
                 Questions = quality.Questions(parse),
                 GroundTruth = quality.GroundTruth(parse),
-                Text = quality.Text(parse),
+                Text = quality.Text(parse, console.In),
                 LogsFolder = parse.GetValue(logsDir) ?? defaults.LogsFolder,
                 LogFile = parse.GetValue(logFile),
             };

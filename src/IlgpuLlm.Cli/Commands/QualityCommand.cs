@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Text.Json;
-using IlgpuLlm.Bench;
 using IlgpuLlm.Bench.Quality;
 using IlgpuLlm.Bench.Reports;
 using IlgpuLlm.Cli.Options;
@@ -30,7 +29,7 @@ internal static class QualityCommand
             var engine = models.ReadEngine(parse);
             var questions = Question.Read(quality.Questions(parse));
             var truth = quality.GroundTruth(parse) is { } file ? GroundTruth.Read(file, questions) : null;
-            string text = quality.Text(parse) is { } textFile ? JsonFile.ReadText(textFile) : Resource.Text("perplexity.txt");
+            string text = quality.Text(parse, console.In);
             using var model = models.FindModel(parse, engine);
             var check = new QualityCheck(questions, truth, model.Name, model.SystemIsUserTurn, text);
             var results = QualityRun.Run(model, check, console.Error.WriteLine, cancellationToken);

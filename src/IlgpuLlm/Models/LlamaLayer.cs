@@ -42,6 +42,25 @@ internal sealed class LlamaLayer : IDisposable
         Load(source, modules.Down, DownProjection);
     }
 
+    /// <summary>Runs the batch through the layer: <see cref="ActivationBuffers.Hidden"/> is read and updated.</summary>
+    public void Forward(
+        Backend backend, AttentionShape shape, float epsilon, ActivationBuffers buffers, BatchMetadata batch, RotaryTable rotary, KvCacheLayer cache, ILayerObserver? observer = null)
+    {
+        int numTokens = batch.NumTokens;
+        var (hidden, normed, qkv, attention, mlp) = buffers;
+        backend.RmsNorm(hidden, InputNorm, normed, numTokens, epsilon);
+        observer?.Observe(LayerInput.Qkv, normed);
+        backend.Linear(QkvProjection, normed, qkv, numTokens); // [numTokens, qkvWidth]
+        backend.Attention(shape, qkv, rotary, cache, batch, attention); // [numTokens, numHeads * headDim]
+        observer?.Observe(LayerInput.Output, attention);
+        backend.LinearAdd(OutputProjection, attention, hidden, numTokens);
+        backend.RmsNorm(hidden, PostAttentionNorm, normed, numTokens, epsilon);
+        observer?.Observe(LayerInput.GateUp, normed);
+        backend.LinearSiluMul(GateUpProjection, normed, mlp, numTokens); // [numTokens, intermediate]
+        observer?.Observe(LayerInput.Down, mlp);
+        backend.LinearAdd(DownProjection, mlp, hidden, numTokens);
+    }
+
     public void Dispose()
     {
         InputNorm.Dispose();

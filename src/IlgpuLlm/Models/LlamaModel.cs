@@ -77,21 +77,9 @@ internal sealed class LlamaModel : IDisposable
     /// <summary>Runs the batch through all layers and leaves the residual stream for <see cref="ComputeLogits(BatchMetadata)"/>.</summary>
     public void Forward(BatchMetadata batch, RotaryTable rotary, KvCacheLayer[] cache)
     {
-        int numTokens = batch.NumTokens;
-        float epsilon = _config.RmsNormEps;
-        var (hidden, normed, qkv, attention, mlp) = _buffers;
-        _backend.EmbeddingLookup(_embedding, batch.TokenIds, hidden, numTokens); // [numTokens, hidden]
+        _backend.EmbeddingLookup(_embedding, batch.TokenIds, _buffers.Hidden, batch.NumTokens); // [numTokens, hidden]
         for (int i = 0; i < _layers.Length; i++)
-        {
-            var layer = _layers[i];
-            _backend.RmsNorm(hidden, layer.InputNorm, normed, numTokens, epsilon);
-            _backend.Linear(layer.QkvProjection, normed, qkv, numTokens); // [numTokens, qkvWidth]
-            _backend.Attention(Attention, qkv, rotary, cache[i], batch, attention); // [numTokens, numHeads * headDim]
-            _backend.LinearAdd(layer.OutputProjection, attention, hidden, numTokens);
-            _backend.RmsNorm(hidden, layer.PostAttentionNorm, normed, numTokens, epsilon);
-            _backend.LinearSiluMul(layer.GateUpProjection, normed, mlp, numTokens); // [numTokens, intermediate]
-            _backend.LinearAdd(layer.DownProjection, mlp, hidden, numTokens);
-        }
+            _layers[i].Forward(_backend, Attention, _config.RmsNormEps, _buffers, batch, rotary, cache[i]);
     }
 
     /// <summary>Computes the logits of the rows named by <see cref="BatchMetadata.LogitsIndices"/>, at most maxLogits of them.</summary>
