@@ -1,5 +1,5 @@
-using IlgpuLlm.Benchmarking;
 using IlgpuLlm.Bench.Quality;
+using IlgpuLlm.Benchmarking;
 
 namespace IlgpuLlm.Bench.Reports;
 
