@@ -41,11 +41,10 @@ internal sealed class PeakMemory : IDisposable
     {
         if (!llm.Info.Device.StartsWith("cuda", StringComparison.Ordinal))
             return;
-        _llm = llm;
         _timer?.Dispose();
         _timer = null;
         lock (_lock)
-            _peak = 0;
+            (_llm, _peak) = (llm, 0); // a look at the process that is under way still counts no more
         Sample();
     }
 
@@ -58,16 +57,16 @@ internal sealed class PeakMemory : IDisposable
             return;
         }
         var memory = _llm.Core.ModelRunner.QueryMemory();
-        Take(memory.TotalBytes - memory.FreeBytes);
+        lock (_lock)
+            _peak = Math.Max(_peak, memory.TotalBytes - memory.FreeBytes);
     }
 
     public void Dispose() => _timer?.Dispose();
 
-    private void SampleProcess() => Take(Environment.WorkingSet - _before);
-
-    private void Take(long bytes)
+    private void SampleProcess()
     {
+        long bytes = Environment.WorkingSet - _before;
         lock (_lock)
-            _peak = Math.Max(_peak, bytes);
+            _peak = _llm is null ? Math.Max(_peak, bytes) : _peak;
     }
 }

@@ -36,7 +36,7 @@ internal sealed class QualityCheck(IReadOnlyList<Question> questions, GroundTrut
         if (_reference is null)
             reference.Distributions = [.. reference.Sequences.Select(scorer.LogSoftmax)];
         _reference = reference;
-        var answers = questions.Select((question, i) => Answer(question, outputs[2 * i].Outputs[0].Text, greedy[i].Outputs[0], reference, i)).ToList();
+        var answers = questions.Select((question, i) => Answer(llm, question, outputs[2 * i].Outputs[0], greedy[i].Outputs[0], reference, i)).ToList();
         var score = llm.Tokenizer is { } tokenizer ? scorer.ScoreText(tokenizer.Encode(text, addSpecialTokens: false), cancellationToken: cancellationToken) : null;
         return new QualityReport
         {
@@ -84,23 +84,26 @@ internal sealed class QualityCheck(IReadOnlyList<Question> questions, GroundTrut
             Name = truth is null ? $"{precision} of this run" : $"Hugging Face Transformers {truth.Transformers}, {truth.Dtype}",
             DistributionsOf = $"{precision} of this run",
             Answers = [.. questions.Select((question, i) => truth?.To(question).TokenIds ?? greedy[i].Outputs[0].TokenIds)],
-            Texts = [.. questions.Select((question, i) => truth?.To(question).Answer ?? greedy[i].Outputs[0].Text)],
+            Texts = [.. questions.Select((question, i) => truth?.To(question).Answer ?? Shown(llm, greedy[i].Outputs[0]))],
             PromptLengths = [.. greedy.Select(output => output.PromptTokenIds.Count)],
             Sequences = [.. questions.Select((question, i) => (IReadOnlyList<int>)[.. greedy[i].PromptTokenIds
                 .Concat(truth?.To(question).TokenIds ?? greedy[i].Outputs[0].TokenIds).Take(longest)])],
         };
     }
 
-    private QualityAnswer Answer(Question question, string actual, CompletionOutput greedy, QualityReference reference, int index) => new()
+    private QualityAnswer Answer(LLM llm, Question question, CompletionOutput actual, CompletionOutput greedy, QualityReference reference, int index) => new()
     {
         Question = question.Prompt,
         MaxToken = question.MaxTokens,
         Temperature = question.Temperature,
-        Actual = actual,
+        Actual = Shown(llm, actual),
         Expected = question.Expected?.GetValueOrDefault(model) ?? reference.Texts[index],
-        Greedy = greedy.Text,
+        Greedy = Shown(llm, greedy),
         GreedyTokenIds = greedy.TokenIds,
         MatchTokens = greedy.TokenIds.Zip(reference.Answers[index]).TakeWhile(pair => pair.First == pair.Second).Count(),
         ReferenceTokens = reference.Answers[index].Count,
     };
+
+    /// <summary>An answer for readers; without a tokenizer its tokens.</summary>
+    private static string Shown(LLM llm, CompletionOutput completion) => llm.Tokenizer is null ? $"[{string.Join(',', completion.TokenIds)}]" : completion.Text;
 }

@@ -18,8 +18,8 @@ internal static class DemoTruth
         [.. Golden.GetProperty("prompts").EnumerateArray().Select(p => new GroundTruthAnswer(p.GetProperty("text").GetString()!, Ids(p, "ids"), UntilEos(Ids(p, "greedy")),
             p.GetProperty("greedy_text").GetString()!))]);
 
-    private static int[] Ids(JsonElement prompt, string name) => [.. prompt.GetProperty(name).EnumerateArray().Select(id => id.GetInt32())];
+    public static int[] Ids(JsonElement prompt, string name) => [.. prompt.GetProperty(name).EnumerateArray().Select(id => id.GetInt32())];
 
-    // The golden file goes on after the end of the sequence.
-    private static int[] UntilEos(int[] tokens) => Array.IndexOf(tokens, Eos) is >= 0 and var eos ? tokens[..(eos + 1)] : tokens;
+    /// <summary>Golden files go on after the end of the sequence.</summary>
+    public static int[] UntilEos(int[] tokens) => Array.IndexOf(tokens, Eos) is >= 0 and var eos ? tokens[..(eos + 1)] : tokens;
 }

@@ -1,4 +1,5 @@
 using IlgpuLlm.Bench.Quality;
+using IlgpuLlm.TestSupport;
 
 namespace IlgpuLlm.Bench.Tests.Quality;
 
@@ -46,6 +47,23 @@ public sealed class QualityCheckTests
         var report = new QualityCheck([question], truth, "demo", false, Text).Run(llm, "float32", default);
         Assert.AreEqual(1, report.NumPromptsThatDiffer);
         Assert.AreNotEqual(1, report.ExactMatches, "without its BOS token the model goes on differently");
+    }
+
+    [TestMethod]
+    public void Run_ModelWithoutTokenizer_UsesTheGroundTruthsTokens()
+    {
+        string folder = TestData.Committed("zoo", "llama-gqa");
+        var prompts = TestData.Json(Path.Combine(folder, "golden.json")).GetProperty("prompts").EnumerateArray()
+            .Where(p => p.TryGetProperty("greedy_min_gap", out var gap) && gap.GetDouble() > 1e-3).ToList();
+        Assert.IsTrue(prompts.Count >= 2);
+        var answers = prompts.Select((p, i) => new GroundTruthAnswer($"{i}", DemoTruth.Ids(p, "ids"), DemoTruth.UntilEos(DemoTruth.Ids(p, "greedy")), "")).ToList();
+        var questions = answers.Select(a => new Question(a.Question, a.TokenIds.Count, 0, null)).ToList();
+        using var llm = new LLM(new EngineOptions { Device = "cpu", DType = "float32", Model = folder });
+        var report = new QualityCheck(questions, new GroundTruth(GroundTruth.ExpectedFormat, folder, "float32", "5", answers), "zoo", false, Text).Run(llm, "float32", default);
+        Assert.AreEqual((answers.Count, 100.0), (report.ExactMatches, report.Top1Percent));
+        Assert.AreEqual($"[{string.Join(',', answers[0].TokenIds)}]", report.Answers[0].Actual, "tokens are shown where there are no texts");
+        Assert.IsNull(report.TextPerplexity);
+        StringAssert.Contains(Assert.ThrowsExactly<BenchException>(() => new QualityCheck(questions, null, "zoo", false, Text).Run(llm, "float32", default)).Message, "has no tokenizer");
     }
 
     [TestMethod]
