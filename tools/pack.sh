@@ -28,5 +28,6 @@ On the GPU machine, in the root of the checkout, with .gpu carried along:
   tar xJf .gpu/app.txz -C /tmp && cp -r src/IlgpuLlm.DemoModel/model /tmp/app/demo-model
   export ILGPULLM_ROOT=$PWD                # where tests find tests/data
   /tmp/app/IlgpuLlm.Kernels.Tests          # any of the packed programs
+  bench/bench.sh -d cuda -n llama --dummy  # with IlgpuLlm.Cli packed: the benchmark in all precisions
   bench/gpu.sh decode peers                # with IlgpuLlm.Cli packed: figures beside those of Transformers and cuBLAS
 TEXT

@@ -12,15 +12,11 @@ internal static class JsonFile
     {
         try
         {
-            return File.ReadAllText(file, new UTF8Encoding(false, throwOnInvalidBytes: true));
+            return Files.Try(file, "cannot be read", () => File.ReadAllText(file, new UTF8Encoding(false, throwOnInvalidBytes: true)));
         }
-        catch (DecoderFallbackException e)
+        catch (BenchException e) when (e.InnerException is DecoderFallbackException)
         {
-            throw new BenchException(file, "is not UTF-8", e);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
-        {
-            throw new BenchException(file, $"cannot be read: {e.Message}", e);
+            throw new BenchException(file, "is not UTF-8", e.InnerException);
         }
     }
 

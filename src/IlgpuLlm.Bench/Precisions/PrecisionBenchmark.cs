@@ -13,7 +13,7 @@ namespace IlgpuLlm.Bench.Precisions;
 /// <param name="log">Told what happens.</param>
 internal sealed class PrecisionBenchmark(PrecisionRequest request, QualityCheck? check, double copyGigabytesPerSecond, RunLog log)
 {
-    private const int NumBatchIters = 3;
+    private const int NumBatchIters = 2;
 
     /// <summary>What ran last; null: nothing yet.</summary>
     public EngineInfo? Info { get; private set; }

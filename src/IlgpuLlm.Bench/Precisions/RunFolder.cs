@@ -16,22 +16,17 @@ internal sealed class RunFolder
     /// <exception cref="BenchException">It cannot be written.</exception>
     public static RunFolder Create(string logsFolder, string model, DateTimeOffset start)
     {
-        string path = logsFolder;
-        try
+        // As Python's str(datetime.now()); Windows allows no colons.
+        string time = start.ToString(OperatingSystem.IsWindows() ? "yyyy-MM-dd HH-mm-ss.ffffff" : "yyyy-MM-dd HH:mm:ss.ffffff", CultureInfo.InvariantCulture);
+        string path = Path.Combine(logsFolder, model, $"{PrecisionRun.BenchmarkName}-{time}");
+        return Files.Try(path, "the folder of the logs cannot be written", () =>
         {
-            // As Python's str(datetime.now()); Windows allows no colons.
-            string time = start.ToString(OperatingSystem.IsWindows() ? "yyyy-MM-dd HH-mm-ss.ffffff" : "yyyy-MM-dd HH:mm:ss.ffffff", CultureInfo.InvariantCulture);
-            path = Path.GetFullPath(Path.Combine(logsFolder, model, $"{PrecisionRun.BenchmarkName}-{time}"));
-            Directory.CreateDirectory(path);
+            path = Directory.CreateDirectory(path).FullName;
             string probe = Path.Combine(path, ".probe");
             System.IO.File.WriteAllText(probe, "");
             System.IO.File.Delete(probe);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
-        {
-            throw new BenchException(path, $"the folder of the logs cannot be written: {e.Message}", e);
-        }
-        return new RunFolder(path);
+            return new RunFolder(path);
+        });
     }
 
     /// <summary>A file of the run.</summary>

@@ -17,14 +17,7 @@ internal sealed class RunLog : IDisposable
     /// <exception cref="BenchException">The file cannot be written.</exception>
     public RunLog(string path, TextWriter echo, TimeProvider time)
     {
-        try
-        {
-            _file = new StreamWriter(path, append: true, new UTF8Encoding(false)) { AutoFlush = true };
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
-        {
-            throw new BenchException(path, $"the log cannot be written: {e.Message}", e);
-        }
+        _file = Files.Try(path, "the log cannot be written", () => new StreamWriter(path, append: true, new UTF8Encoding(false)) { AutoFlush = true });
         _echo = echo;
         _time = time;
     }

@@ -36,15 +36,11 @@ internal static class QualityRun
     public static void WriteFiles(string folder, string model, IReadOnlyList<QualityResult> results)
     {
         var reports = results.Where(r => r.Quality is not null).Select(r => (r.Precision, r.Quality!)).ToList();
-        try
+        Files.Try(folder, "cannot be written", () =>
         {
             Directory.CreateDirectory(folder);
             QualityFiles.WriteJson(Path.Combine(folder, "quality_check.json"), reports);
             QualityFiles.WriteMarkdown(Path.Combine(folder, "quality.md"), model, reports);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
-        {
-            throw new BenchException(folder, $"cannot be written: {e.Message}", e);
-        }
+        });
     }
 }

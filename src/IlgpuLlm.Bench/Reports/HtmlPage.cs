@@ -43,5 +43,6 @@ internal sealed class HtmlPage
     }
 
     /// <summary>Writes the page.</summary>
-    public void Save(string path) => File.WriteAllText(path, _html.ToString() + "</body>\n</html>\n");
+    /// <exception cref="BenchException">The file cannot be written.</exception>
+    public void Save(string path) => Files.Try(path, "cannot be written", () => File.WriteAllText(path, _html.ToString() + "</body>\n</html>\n"));
 }

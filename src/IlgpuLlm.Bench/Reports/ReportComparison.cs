@@ -46,18 +46,8 @@ internal static class ReportComparison
 
     /// <summary>Writes them as a page.</summary>
     /// <exception cref="BenchException">The file cannot be written.</exception>
-    public static void WritePage(string path, IReadOnlyList<BenchReport> reports)
-    {
-        var page = new HtmlPage("Reports side by side", $"{reports.Count} runs; x: the ratio to the first one").Table(Columns(reports), Rows(reports));
-        try
-        {
-            page.Save(path);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
-        {
-            throw new BenchException(path, $"cannot be written: {e.Message}", e);
-        }
-    }
+    public static void WritePage(string path, IReadOnlyList<BenchReport> reports) =>
+        new HtmlPage("Reports side by side", $"{reports.Count} runs; x: the ratio to the first one").Table(Columns(reports), Rows(reports)).Save(path);
 
     private static string Text(double? value, double? first, string format)
     {

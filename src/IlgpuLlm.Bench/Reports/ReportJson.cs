@@ -21,20 +21,8 @@ internal static class ReportJson
     /// <exception cref="BenchException">The file cannot be read, or is no report of this version.</exception>
     public static BenchReport Read(string path)
     {
-        try
-        {
-            using var stream = File.OpenRead(path);
-            var report = JsonSerializer.Deserialize<BenchReport>(stream, Options) ?? throw new BenchException(path, "is null, not a report");
-            return report.FormatVersion == BenchReport.CurrentVersion ? report
-                : throw new BenchException(path, $"format_version is {report.FormatVersion}, must be {BenchReport.CurrentVersion}");
-        }
-        catch (JsonException e)
-        {
-            throw new BenchException(path, $"is not a report: {e.Message}", e);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
-        {
-            throw new BenchException(path, $"cannot be read: {e.Message}", e);
-        }
+        var report = JsonFile.Parse<BenchReport>(path, JsonFile.ReadText(path), Options, "a report");
+        return report.FormatVersion == BenchReport.CurrentVersion ? report
+            : throw new BenchException(path, $"format_version is {report.FormatVersion}, must be {BenchReport.CurrentVersion}");
     }
 }

@@ -32,14 +32,7 @@ internal static class ServingPage
         page.Table(columns.Select(c => c.Column), results.Select(r => columns.Select(c => Text(c.Value(r)))));
         page.Text(request.MaxConcurrency is { } most ? $"At most {most} requests at a time; latencies count from when they were sent." : "Latencies count from the time that a request was due.", "soft");
         page.Heading("Latency by throughput").Figures(Figures(results));
-        try
-        {
-            page.Save(path);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
-        {
-            throw new BenchException(path, $"cannot be written: {e.Message}", e);
-        }
+        page.Save(path);
     }
 
     private static IEnumerable<Figure> Figures(IReadOnlyList<ServingResult> results)

@@ -28,7 +28,7 @@ internal static class PrecisionSummary
         if (reports.Count == 0)
             return;
         terminal.WriteLine($"reference: {reports[0].Report.Reference}");
-        Table(terminal, [$"{reports[0].Report.NumQuestions} questions", .. reports.Select(r => r.Precision)],
+        Table(terminal, [$"questions: {reports[0].Report.NumQuestions}", .. reports.Select(r => r.Precision)],
             QualityFiles.Scores.Select(score => reports.Select(r => score.Value(r.Report)).Prepend(score.Name)));
     }
 
