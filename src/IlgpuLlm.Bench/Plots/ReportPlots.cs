@@ -15,6 +15,8 @@ internal static class ReportPlots
         if (ran.Count == 0)
             return figures;
         figures.Add(SeedRates(report, ran));
+        if (report.Machine.LimitGigabytesPerSecond is not null)
+            figures.Add(SharesOfLimit(report, ran));
         if (ran.Any(p => p.Batches.Count > 0))
             figures.Add(DecodeByBatch(ran));
         figures.Add(RooflinePlot.Of(report, ran));
@@ -26,21 +28,29 @@ internal static class ReportPlots
         return figures;
     }
 
-    private static Figure SeedRates(BenchReport report, List<PrecisionReport> ran)
+    private static Figure SeedRates(BenchReport report, List<PrecisionReport> ran) => BesidePublished(report, ran, "tokens/s", "N1", p => p.TokensPerSecond!.Mean, p => p.TokensPerSecond)
+        .Draw("Tokens per second, one request",
+            "New tokens over the wall time of the whole request, prefill, tokenizing and detokenizing included; mean of all repetitions, none left out.", bottom: 0);
+
+    private static Figure SharesOfLimit(BenchReport report, List<PrecisionReport> ran) =>
+        BesidePublished(report, ran, "share of the card's bandwidth (%)", "F1", p => p.Single!.SeedPercentOfLimit ?? double.NaN, p => p.PercentOfLimit)
+            .Draw("Share of the card's bandwidth, one request",
+                "The weights that each token must read, at the rate above, as a share of the memory bandwidth of the card's data sheet: compares engines on different cards.", bottom: 0);
+
+    /// <summary>A bar for each precision, and one for what others published.</summary>
+    private static Chart BesidePublished(BenchReport report, List<PrecisionReport> ran, string yLabel, string format, Func<PrecisionReport, double> ours,
+        Func<PublishedFigure, double> theirs)
     {
         string[] names = [.. report.Precisions.Select(p => p.Precision)];
         List<(string, IReadOnlyList<double>, Color)> series =
-        [
-            (report.Benchmark, [.. names.Select(name => ran.Find(p => p.Precision == name)?.TokensPerSecond!.Mean ?? double.NaN)], PlotColors.Series(0)),
-        ];
+            [(report.Benchmark, [.. names.Select(name => ran.Find(p => p.Precision == name) is { } p ? ours(p) : double.NaN)], PlotColors.Series(0))];
         if (report.Published.Count > 0)
         {
             var first = report.Published[0];
             series.Add(($"{first.Engine} on {first.Hardware} (published)",
-                [.. names.Select(name => report.Published.FirstOrDefault(p => p.Precision == name)?.TokensPerSecond ?? double.NaN)], PlotColors.Other));
+                [.. names.Select(name => report.Published.FirstOrDefault(p => p.Precision == name) is { } p ? theirs(p) : double.NaN)], PlotColors.Other));
         }
-        return new Chart("precision", "tokens/s").Groups(names, series, "N1").Draw("Tokens per second, one request",
-            "New tokens over the wall time of the whole request, prefill, tokenizing and detokenizing included; mean of all repetitions, none left out.", bottom: 0);
+        return new Chart("precision", yLabel).Groups(names, series, format);
     }
 
     private static Figure DecodeByBatch(List<PrecisionReport> ran)
