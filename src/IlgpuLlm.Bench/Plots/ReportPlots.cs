@@ -33,7 +33,7 @@ internal static class ReportPlots
             "New tokens over the wall time of the whole request, prefill, tokenizing and detokenizing included; mean of all repetitions, none left out.", bottom: 0);
 
     private static Figure SharesOfLimit(BenchReport report, List<PrecisionReport> ran) =>
-        BesidePublished(report, ran, "share of the card's bandwidth (%)", "F1", p => p.Single!.SeedPercentOfLimit ?? double.NaN, p => p.PercentOfLimit)
+        BesidePublished(report, ran, "share of the bandwidth limit (%)", "F1", p => p.Single!.SeedPercentOfLimit ?? double.NaN, p => p.PercentOfLimit)
             .Draw("Share of the card's bandwidth, one request",
                 "The weights that each token must read, at the rate above, as a share of the memory bandwidth of the card's data sheet: compares engines on different cards.", bottom: 0);
 

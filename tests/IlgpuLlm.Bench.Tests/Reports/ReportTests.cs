@@ -61,7 +61,7 @@ public sealed class ReportTests
         HtmlReport.Write(SampleReport.Create(), file);
         string html = File.ReadAllText(file);
         foreach (string text in (string[])["int4 was not measured: no such folder", "89.43 &#177; 0.19", "58.0", "random weights", "vLLM 0.4 on A100 80GB (published)", "A100 80GB (data sheet)",
-            "measured copy, tensor cores (data sheet)", "share of the card's bandwidth (%)", "setting dtype after loading has no effect"])
+            "measured copy, tensor cores (data sheet)", "share of the bandwidth limit (%)", "setting dtype after loading has no effect"])
             StringAssert.Contains(html, text);
     }
 
