@@ -65,7 +65,11 @@ internal static class CalibrationText
             int done = tokens.Count;
             var counter = new Counter(ended => progress(Math.Min(1, (double)(done + ended * length) / numTokens)));
             foreach (var output in llm.Generate(requests, counter, cancellationToken))
+            {
+                if (output.Outputs[0].Error is { } error)
+                    throw new QuantizationException($"calibration: the model makes no texts: {error}");
                 tokens.AddRange(output.Outputs[0].TokenIds);
+            }
         }
         return tokens;
     }

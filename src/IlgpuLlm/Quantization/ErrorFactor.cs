@@ -10,7 +10,7 @@ namespace IlgpuLlm.Quantization;
 internal sealed class ErrorFactor
 {
     // Of the mean of H's diagonal, as in GPTQ: inputs that hardly differ on the calibration's text would otherwise be taken to be one.
-    private const float Damping = 0.01f;
+    private const float DampingShare = 0.01f;
 
     private readonly float[] _rows; // F: [width, width]
     private readonly float[] _columns; // F transposed
@@ -25,14 +25,14 @@ internal sealed class ErrorFactor
         double trace = 0;
         for (int i = 0; i < width; i++)
             trace += products[i * width + i];
-        Diagonal = trace > 0 ? (float)(trace / width * Damping) : 1;
+        Damping = trace > 0 ? (float)(trace / width * DampingShare) : 1;
         for (int i = 0; i < width; i++)
-            _rows[i * width + i] += Diagonal;
+            _rows[i * width + i] += Damping;
         // R R^T = H with R upper triangular, from the last column to the first; R replaces what it is made of.
         for (int j = width - 1; j >= 0; j--)
         {
             int column = j;
-            float root = MathF.Sqrt(Math.Max(_rows[j * width + j] - TensorPrimitives.SumOfSquares<float>(Tail(j, j)), Diagonal * 1e-3f));
+            float root = MathF.Sqrt(Math.Max(_rows[j * width + j] - TensorPrimitives.SumOfSquares<float>(Tail(j, j)), Damping * 1e-3f));
             Parallel.For(0, j, i => _rows[i * width + column] = (_rows[i * width + column] - TensorPrimitives.Dot<float>(Tail(i, column), Tail(column, column))) / root);
             _rows[j * width + j] = root;
         }
@@ -55,7 +55,7 @@ internal sealed class ErrorFactor
     public int Width { get; }
 
     /// <summary>What was added to H's diagonal.</summary>
-    public float Diagonal { get; }
+    public float Damping { get; }
 
     /// <summary>S[j].</summary>
     public float Weight(int j) => _weights[j];

@@ -13,6 +13,7 @@ namespace IlgpuLlm.Quantization;
 internal sealed class FeedbackRounding(ErrorFactor factor, QuantizationFormat format)
 {
     private const int NumSteps = 20;
+    private const int CoarseStep = 5; // where only the error is wanted, to compare scales by
     private const double SmallestShare = 0.5; // of the largest magnitude
 
     /// <summary>Rounds a matrix. The codes are of its weights times the scales.</summary>
@@ -20,9 +21,12 @@ internal sealed class FeedbackRounding(ErrorFactor factor, QuantizationFormat fo
     /// <param name="scales">[inFeatures].</param>
     /// <exception cref="QuantizationException">A weight is too large.</exception>
     public QuantizedRowsBuffer Quantize(HostMatrix matrix, float[] scales) => Rounding.ForEachRow(matrix, format, (row, codes, rowScales, zeros) =>
-        RoundRow(matrix, row, scales, codes, rowScales, zeros));
+        RoundRow(matrix, row, scales, 1, codes, rowScales, zeros));
 
-    /// <summary>By how much rounding changes the outputs of some rows from all over a matrix, a mean square a row.</summary>
+    /// <summary>By how much rounding changes the outputs of a matrix, about: rows from all over it are looked at, with ranges that are searched less finely.</summary>
+    /// <param name="matrix">The weights.</param>
+    /// <param name="scales">[inFeatures].</param>
+    /// <param name="maxRows">The most rows.</param>
     public double ErrorOf(HostMatrix matrix, float[] scales, int maxRows)
     {
         int numRows = Math.Min(maxRows, matrix.OutFeatures), numGroups = format.NumGroups(matrix.InFeatures);
@@ -31,12 +35,12 @@ internal sealed class FeedbackRounding(ErrorFactor factor, QuantizationFormat fo
         {
             using var rounded = new QuantizedRowsBuffer(1, matrix.InFeatures, numGroups);
             int row = (int)((long)i * matrix.OutFeatures / numRows);
-            errors[i] = RoundRow(matrix, row, scales, rounded.Codes, rounded.Scales, rounded.Zeros);
+            errors[i] = RoundRow(matrix, row, scales, CoarseStep, rounded.Codes, rounded.Scales, rounded.Zeros);
         });
         return errors.Average() * matrix.OutFeatures;
     }
 
-    private double RoundRow(HostMatrix matrix, int row, float[] scales, Span<byte> codes, Span<Half> rowScales, Span<byte> zeros)
+    private double RoundRow(HostMatrix matrix, int row, float[] scales, int step, Span<byte> codes, Span<Half> rowScales, Span<byte> zeros)
     {
         int width = matrix.InFeatures, length = format.GroupLength(width), largest = (1 << format.Bits) - 1;
         byte[] candidate = new byte[length];
@@ -51,9 +55,9 @@ internal sealed class FeedbackRounding(ErrorFactor factor, QuantizationFormat fo
             TensorPrimitives.Multiply(wanted, groupScales, scaled);
             float low = TensorPrimitives.Min<float>(scaled), high = TensorPrimitives.Max<float>(scaled), extreme = Math.Max(-low, high);
             double least = double.PositiveInfinity;
-            for (int step = 0; step <= NumSteps; step++)
+            for (int cut = 0; cut <= NumSteps; cut += step)
             {
-                float limit = (float)(extreme * (1 - (1 - SmallestShare) * step / NumSteps));
+                float limit = (float)(extreme * (1 - (1 - SmallestShare) * cut / NumSteps));
                 if (!GroupQuantizer.FindScale(Math.Max(low, -limit), Math.Min(high, limit), largest, out var scale, out byte zero))
                     Rounding.CheckFits(matrix, row, first + TensorPrimitives.IndexOfMaxMagnitude<float>(values));
                 double error = RoundGroup(values, wanted, groupScales, first, (float)scale, zero, largest, candidate, groupChanges, least);

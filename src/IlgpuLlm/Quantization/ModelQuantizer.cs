@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.ExceptionServices;
 using IlgpuLlm.Engine;
 using IlgpuLlm.Kernels;
 using IlgpuLlm.Loading;
@@ -35,6 +36,12 @@ public static class ModelQuantizer
             int numTokens = Run(options, files with { Config = files.Config with { IntermediateSize = intermediateSize } }, source, folder, cancellationToken);
             folder.Finish();
             return new QuantizationResult(folder.ByteLength, numTokens, intermediateSize - files.Config.IntermediateSize, Stopwatch.GetElapsedTime(start).TotalSeconds);
+        }
+        catch (AggregateException e) when (e.InnerException is IlgpuLlmException inner)
+        {
+            // Of one of the threads that share a matrix.
+            ExceptionDispatchInfo.Throw(inner);
+            throw;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
