@@ -26,6 +26,8 @@ public sealed class ReadmeTests
     [DataRow("chat")]
     [DataRow("tokenize")]
     [DataRow("info")]
+    [DataRow("quantize")]
+    [DataRow("perplexity")]
     [DataRow("bench latency")]
     [DataRow("bench throughput")]
     [DataRow("bench kernels")]

@@ -1,3 +1,4 @@
+using IlgpuLlm.DemoModel;
 using IlgpuLlm.Loading;
 using IlgpuLlm.Models;
 
@@ -68,7 +69,12 @@ internal static class ModelFinder
     private static BenchModel Demo(IReadOnlyList<string> precisions, EngineOptions options) => new()
     {
         Name = "demo",
-        Targets = [.. precisions.Select(p => new PrecisionTarget(p, Precision.Apply(p, options, null, isQuantized: false), null))],
+        Targets =
+        [
+            .. precisions.Select(p => new PrecisionTarget(p, p == Precision.Int4
+                ? Precision.Apply(p, options, DemoModelFolder.Int4Path, isQuantized: true)
+                : Precision.Apply(p, options, DemoModelFolder.FullPath, isQuantized: false), null)),
+        ],
         SystemIsUserTurn = false,
     };
 

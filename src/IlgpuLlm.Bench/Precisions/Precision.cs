@@ -23,9 +23,9 @@ internal static class Precision
     /// <summary>The options that make an engine compute so. Layers of 8 and 4 bits go with float16 for all else, as in the seed's benchmark.</summary>
     /// <param name="precision">The precision.</param>
     /// <param name="options">The device and the limits.</param>
-    /// <param name="model">The folder; null: the demo model.</param>
+    /// <param name="model">The folder.</param>
     /// <param name="isQuantized">Whether the checkpoint is quantized already.</param>
-    public static EngineOptions Apply(string precision, EngineOptions options, string? model, bool isQuantized) => options with
+    public static EngineOptions Apply(string precision, EngineOptions options, string model, bool isQuantized) => options with
     {
         Model = model,
         DType = precision == Float32 ? "float32" : "float16",

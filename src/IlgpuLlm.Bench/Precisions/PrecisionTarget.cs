@@ -1,5 +1,3 @@
-using IlgpuLlm.DemoModel;
-
 namespace IlgpuLlm.Bench.Precisions;
 
 /// <summary>A precision and the checkpoint that serves it.</summary>
@@ -9,7 +7,7 @@ namespace IlgpuLlm.Bench.Precisions;
 internal sealed record PrecisionTarget(string Precision, EngineOptions? Options, string? Missing)
 {
     /// <summary>The model's folder; null where there is none.</summary>
-    public string? Folder => Options is null ? null : Options.Model ?? DemoModelFolder.FullPath;
+    public string? Folder => Options?.Model;
 
     /// <summary>Runs something in this precision. What goes wrong ends this precision, not the others.</summary>
     /// <param name="run">Takes the engine's options.</param>

@@ -21,6 +21,10 @@ internal enum LayerInput
 /// <summary>Sees what the matrices of a layer are multiplied by, while the layer runs.</summary>
 internal interface ILayerObserver
 {
-    /// <summary>Told before the product is queued; the rows of the batch are in the buffer's first ones.</summary>
-    void Observe(LayerInput input, DeviceBuffer rows);
+    /// <summary>Told before the product is queued.</summary>
+    /// <param name="input">Which.</param>
+    /// <param name="rows">[numRows, inFeatures], and room for more.</param>
+    /// <param name="numRows">Tokens of the batch.</param>
+    /// <returns>Whether the layer goes on.</returns>
+    bool Observe(LayerInput input, DeviceBuffer rows, int numRows);
 }

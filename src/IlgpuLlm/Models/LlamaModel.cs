@@ -60,6 +60,10 @@ internal sealed class LlamaModel : IDisposable
         return (description.TieWordEmbeddings ? table : 2 * table) + layer * config.NumHiddenLayers + hidden;
     }
 
+    /// <summary>Tensors that some checkpoints carry and no model needs: rotary frequencies, which follow from the config, and a copy of the tied output layer.</summary>
+    public static string[] IgnorableTensors(ModelDescription description) =>
+        description.TieWordEmbeddings ? ["*.rotary_emb.inv_freq", "lm_head.weight"] : ["*.rotary_emb.inv_freq"];
+
     /// <summary>Fills all weights, then checks that the checkpoint holds nothing else.</summary>
     /// <exception cref="CheckpointException">A tensor is missing, has the wrong shape or type, or is not one of this model's.</exception>
     public void Load(IWeightSource source)
@@ -70,8 +74,7 @@ internal sealed class LlamaModel : IDisposable
         source.LoadVector("model.norm.weight", _backend, _finalNorm);
         if (!_description.TieWordEmbeddings)
             source.LoadMatrix(new MatrixPart("lm_head", _config.VocabSize, IsInLayer: false), _output, 0);
-        // Some checkpoints carry rotary frequencies, which follow from the config, or a copy of the tied output layer.
-        source.VerifyAllUsed(_description.TieWordEmbeddings ? ["*.rotary_emb.inv_freq", "lm_head.weight"] : ["*.rotary_emb.inv_freq"]);
+        source.VerifyAllUsed(IgnorableTensors(_description));
     }
 
     /// <summary>Runs the batch through all layers and leaves the residual stream for <see cref="ComputeLogits(BatchMetadata)"/>.</summary>

@@ -53,6 +53,14 @@ public sealed class ModelFinderTests
     }
 
     [TestMethod]
+    public void Find_Demo_HasAFolderOfItsOwnForInt4()
+    {
+        using var model = ModelFinder.Find("demo", "none", isDummy: false, ["int8", "int4"], Cpu);
+        CollectionAssert.AreEqual((string[])[DemoModel.DemoModelFolder.FullPath, DemoModel.DemoModelFolder.Int4Path], model.Targets.Select(t => t.Folder).ToArray());
+        CollectionAssert.AreEqual((string[])["int8", "auto"], model.Targets.Select(t => t.Options!.Quantization).ToArray());
+    }
+
+    [TestMethod]
     public void Find_QuantizedFolder_ServesItsOwnPrecisionAlone()
     {
         using var model = ModelFinder.Find(TestData.Committed("zoo", "llama-awq-g32"), "none", isDummy: false, Precision.All, Cpu);

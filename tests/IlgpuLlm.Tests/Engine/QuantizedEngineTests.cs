@@ -56,7 +56,7 @@ public sealed class QuantizedEngineTests
     {
         var floats = LLM.Inspect(new EngineOptions { Device = "cpu", DType = "float16" });
         var eight = LLM.Inspect(new EngineOptions { Device = "cpu", DType = "int8" });
-        var four = LLM.Inspect(new EngineOptions { Device = "cpu", DType = "int4" });
+        var four = LLM.Inspect(new EngineOptions { Model = DemoModel.DemoModelFolder.FullPath, Device = "cpu", DType = "int4" });
         Assert.IsNull(floats.Quantization);
         Assert.AreEqual(new QuantizationFormat(4, 128), four.Quantization);
         long layers = floats.Memory.WeightBytes - four.Memory.WeightBytes, rest = floats.Memory.WeightBytes - eight.Memory.WeightBytes;

@@ -1,5 +1,7 @@
 using System.Text.Json;
 using IlgpuLlm.Evaluation;
+using IlgpuLlm.Quantization;
+using IlgpuLlm.Tests.Loading;
 using IlgpuLlm.TestSupport;
 
 namespace IlgpuLlm.Tests.Golden;
@@ -54,6 +56,26 @@ public sealed class QuantizedStories260KTests
         {
             double worst = rows[t].EnumerateArray().Zip(actual[t], (e, a) => Math.Abs(e.GetDouble() - a)).Max();
             Assert.IsTrue(worst <= 2e-4, $"position {t}: logits differ by {worst:E1}");
+        }
+    }
+
+    [TestMethod]
+    public void Quantize_Groups64_RecoversHalfOfWhatRoundingLoses()
+    {
+        var expected = Expected();
+        int[] ids = Ints(expected.GetProperty("eval_ids_with_bos"));
+        double exact = expected.GetProperty("mean_nll").GetProperty("fp32").GetDouble(), rounded = expected.GetProperty("mean_nll").GetProperty("w4g64").GetDouble();
+        using TempFolder rtn = new(), awq = new();
+        var options = new QuantizeOptions { Model = TestData.Shared("models", "stories260K"), Output = rtn.Path, Method = "rtn", GroupSize = 64, Device = "cpu" };
+        ModelQuantizer.Run(options);
+        ModelQuantizer.Run(options with { Output = awq.Path, Method = "awq", CalibrationSequences = 48, CalibrationLength = 256 });
+        Assert.AreEqual(rounded, Nll(rtn.Path), 1e-4, "the other quantizer's");
+        Assert.IsTrue(Nll(awq.Path) - exact <= (rounded - exact) / 2, $"{Nll(awq.Path)} between {exact} and {rounded}");
+
+        double Nll(string folder)
+        {
+            using var llm = new LLM(new EngineOptions { Model = folder, Device = "cpu", DType = "float32" });
+            return -new TokenScorer(llm).Score(ids).Logprobs.Average(value => (double)value);
         }
     }
 
