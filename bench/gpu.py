@@ -9,15 +9,8 @@ DEVICE = os.environ.get("BENCH_DEVICE", "cuda")
 END = time.time() + float(os.environ.get("BENCH_SECONDS", "570"))
 CHECKPOINT = Path(os.environ.get("BENCH_CHECKPOINT", "/tmp/llama-7b-fp16"))
 
-# The shapes; weights are random. BENCH_LLAMA and BENCH_MISTRAL name other folders.
-COMMON = dict(vocab_size=32000, hidden_size=4096, num_hidden_layers=32, num_attention_heads=32, hidden_act="silu", rms_norm_eps=1e-5,
-              tie_word_embeddings=False, torch_dtype="float16", bos_token_id=1, eos_token_id=2)
-MODELS = {
-    "llama": COMMON | dict(architectures=["LlamaForCausalLM"], model_type="llama", intermediate_size=11008, num_key_value_heads=32,
-                           max_position_embeddings=4096),
-    "mistral": COMMON | dict(architectures=["MistralForCausalLM"], model_type="mistral", intermediate_size=14336, num_key_value_heads=8,
-                             max_position_embeddings=32768, sliding_window=4096),
-}
+# The shapes, those of bench.sh --dummy; weights are random. BENCH_LLAMA and BENCH_MISTRAL name other folders.
+MODELS = {"llama": ROOT / "src/IlgpuLlm.Bench/Precisions/llama-2-7b.json", "mistral": ROOT / "src/IlgpuLlm.Bench/Precisions/mistral-7b-v0.1.json"}
 
 # llama.cpp b10587 on an H100 80GB, measured on 2026-11-24; not part of this run.
 DECODE = {1: (215, 179), 8: (1550, 1118), 32: (5000, 2611), 64: (8000, 4990), 128: (11000, 6761)}
@@ -90,7 +83,7 @@ def model(name):
         return folder
     folder = RESULTS / name
     folder.mkdir(exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(MODELS[name]))
+    shutil.copy(MODELS[name], folder / "config.json")
     return folder
 
 

@@ -14,7 +14,7 @@ for project in "$@"; do
   dotnet publish "$root/$project" -c Release -r linux-x64 --self-contained -o "$out/app" --nologo -v quiet ${PACK_OPTIONS:-}
 done
 # What a debugger or tracer needs; 10 of 85 MB.
-(cd "$out/app" && rm -rf demo-model libcoreclrtraceprovider.so libmscordaccore.so libmscordbi.so createdump ./*.pdb)
+(cd "$out/app" && rm -rf demo-model demo-model-int4 libcoreclrtraceprovider.so libmscordaccore.so libmscordbi.so createdump ./*.pdb)
 tar -C "$out" -cf - app | xz -T0 -6 > "$out/app.txz"
 rm -rf "$out/app"
 # What bench/gpu.sh needs of this machine: the commit, and the peers' script where there is one.
@@ -25,8 +25,9 @@ ls -l "$out/app.txz"
 
 cat << 'TEXT'
 On the GPU machine, in the root of the checkout, with .gpu carried along:
-  tar xJf .gpu/app.txz -C /tmp && cp -r src/IlgpuLlm.DemoModel/model /tmp/app/demo-model
+  tar xJf .gpu/app.txz -C /tmp && cp -r src/IlgpuLlm.DemoModel/model /tmp/app/demo-model && cp -r src/IlgpuLlm.DemoModel/model-int4 /tmp/app/demo-model-int4
   export ILGPULLM_ROOT=$PWD                # where tests find tests/data
   /tmp/app/IlgpuLlm.Kernels.Tests          # any of the packed programs
+  bench/bench.sh -d cuda -n llama --dummy  # with IlgpuLlm.Cli packed: the benchmark in all precisions
   bench/gpu.sh decode peers                # with IlgpuLlm.Cli packed: figures beside those of Transformers and cuBLAS
 TEXT

@@ -5,7 +5,10 @@ namespace IlgpuLlm;
 /// <summary>How the engine is set up. Names and defaults are those of vLLM's engine arguments where it has them.</summary>
 public sealed record EngineOptions
 {
-    /// <summary>The model's folder in Hugging Face layout; null: the embedded demo model.</summary>
+    /// <summary>
+    /// The model's folder in Hugging Face layout; null: the embedded demo model, with <c>int4</c> and <c>awq</c> for <see cref="Quantization"/> (or
+    /// <see cref="DType"/>) the variant of it that is quantized by AWQ.
+    /// </summary>
     public string? Model { get; init; }
 
     /// <summary><c>auto</c> (CUDA if there is a device, else the CPU), <c>cpu</c>, <c>cuda</c>, <c>cuda:N</c> or <c>ilgpu-cpu</c> (slow, for tests).</summary>

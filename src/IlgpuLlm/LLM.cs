@@ -1,4 +1,5 @@
 using IlgpuLlm.Engine;
+using IlgpuLlm.Inputs;
 using IlgpuLlm.Inputs.Tokenization;
 using IlgpuLlm.Outputs;
 using Microsoft.Extensions.Logging;
@@ -66,32 +67,15 @@ public sealed class LLM : IDisposable
     {
         ArgumentNullException.ThrowIfNull(requests);
         ObjectDisposedException.ThrowIf(_disposed, this);
-        double now = OutputProcessor.Now;
         var processed = requests.Select(r => _engine.Inputs.Process($"{_numRequests++}", r.Prompt,
             (r.Sampling ?? DefaultSamplingParams) with { OutputKind = RequestOutputKind.FinalOnly })).ToList();
         var results = new RequestOutput[processed.Count];
-        var indices = new Dictionary<RequestState, int>(processed.Count);
-        try
+        int numDone = 0;
+        Run(processed, (index, output) =>
         {
-            for (int i = 0; i < processed.Count; i++)
-                indices.Add(_engine.Add(processed[i], now), i);
-            int numDone = 0;
-            while (_engine.Core.Scheduler.HasUnfinishedRequests)
-            {
-                cancellationToken.ThrowIfCancellationRequested();
-                _engine.Step((request, output) =>
-                {
-                    results[indices[request]] = output;
-                    progress?.Report(++numDone);
-                });
-            }
-        }
-        catch
-        {
-            foreach (var request in indices.Keys)
-                _engine.Abort(request);
-            throw;
-        }
+            results[index] = output;
+            progress?.Report(++numDone);
+        }, cancellationToken);
         return results;
     }
 
@@ -132,6 +116,40 @@ public sealed class LLM : IDisposable
     /// <inheritdoc cref="Chat(IReadOnlyList{ChatMessage}, SamplingParams?, ChatOptions?, CancellationToken)" path="/param"/>
     /// <exception cref="Inputs.ChatTemplates.ChatTemplateException">The model has no chat template, or it refuses the conversation.</exception>
     public string ApplyChatTemplate(IReadOnlyList<ChatMessage> messages, ChatOptions? options = null) => _engine.Chat.Render(messages, options);
+
+    /// <summary>Completes one prompt; each output is handed out as it comes, in the step that made it.</summary>
+    /// <exception cref="InvalidRequestException">The prompt or a parameter is not valid; nothing was run.</exception>
+    internal void Stream(Prompt prompt, SamplingParams sampling, Action<RequestOutput> emit, CancellationToken cancellationToken = default)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        Run([_engine.Inputs.Process($"{_numRequests++}", prompt, sampling)], (_, output) => emit(output), cancellationToken);
+    }
+
+    /// <summary>Runs steps until all requests have ended, or frees what they hold.</summary>
+    /// <param name="processed">The requests.</param>
+    /// <param name="emit">Takes a request's index and an output of it.</param>
+    /// <param name="cancellationToken">Ends all of them.</param>
+    private void Run(List<ProcessedRequest> processed, Action<int, RequestOutput> emit, CancellationToken cancellationToken)
+    {
+        double now = OutputProcessor.Now;
+        var indices = new Dictionary<RequestState, int>(processed.Count);
+        try
+        {
+            for (int i = 0; i < processed.Count; i++)
+                indices.Add(_engine.Add(processed[i], now), i);
+            while (_engine.Core.Scheduler.HasUnfinishedRequests)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                _engine.Step((request, output) => emit(indices[request], output));
+            }
+        }
+        catch
+        {
+            foreach (var request in indices.Keys)
+                _engine.Abort(request);
+            throw;
+        }
+    }
 
     /// <summary>Frees the model and the device.</summary>
     public void Dispose()

@@ -26,14 +26,26 @@ public sealed class ReadmeTests
     [DataRow("chat")]
     [DataRow("tokenize")]
     [DataRow("info")]
+    [DataRow("quantize")]
+    [DataRow("perplexity")]
     [DataRow("bench latency")]
     [DataRow("bench throughput")]
     [DataRow("bench kernels")]
+    [DataRow("bench serve")]
+    [DataRow("bench precisions")]
+    [DataRow("quality")]
     public async Task Readme_Options_AreThoseOfTheProgram(string command)
     {
         string readme = await File.ReadAllTextAsync(Path.Combine(TestData.Root, "README.md"));
         string help = (await CommandLine.RunAsync([.. command.Split(' '), "--help"])).Text;
-        foreach (string line in help.Split('\n').Where(line => line.StartsWith("  --", StringComparison.Ordinal)))
-            StringAssert.Contains(readme, $"`{line.Trim().Split(' ')[0]}");
+        foreach (string line in help.Split('\n').Where(line => line.StartsWith("  -", StringComparison.Ordinal)))
+        {
+            // "-n, --model-name <MODEL>": names end where the value or the description begins.
+            foreach (string name in line.Trim().Split(['<', ' '], StringSplitOptions.RemoveEmptyEntries).TakeWhile(word => word[0] == '-').Select(word => word.TrimEnd(',')))
+            {
+                if (name is not ("-h" or "--help"))
+                    StringAssert.Contains(readme, $"`{name}");
+            }
+        }
     }
 }

@@ -33,6 +33,14 @@ public sealed class ArchitectureTests
             .NotDependOnAny(Types(true).That().ResideInAssembly(typeof(LLM).Assembly)));
 
     [TestMethod]
+    public void Engine_NeedsNoLibraryThatDraws()
+    {
+        string[] names = [.. typeof(LLM).Assembly.GetReferencedAssemblies().Concat(typeof(Kernels.Backend).Assembly.GetReferencedAssemblies()).Select(a => a.Name!)];
+        CollectionAssert.Contains(names, "ILGPU");
+        Assert.IsFalse(names.Any(name => name.StartsWith("Skia", StringComparison.Ordinal) || name.StartsWith("ScottPlot", StringComparison.Ordinal)), string.Join(", ", names));
+    }
+
+    [TestMethod]
     public void Check_RuleThatDoesNotHold_Fails() => Assert.ThrowsExactly<AssertFailedException>(() =>
         Check(TypesOf("Execution").Should().NotDependOnAny(Types(true).That().ResideInNamespaceMatching(@"^IlgpuLlm\.Kernels\.(Gpu|Cpu)(\.|$)"))));
 

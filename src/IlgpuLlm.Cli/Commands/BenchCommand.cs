@@ -6,16 +6,17 @@ using Spectre.Console;
 
 namespace IlgpuLlm.Cli.Commands;
 
-/// <summary><c>ilgpullm bench latency|throughput|kernels</c>: measures the engine and its kernels.</summary>
+/// <summary><c>ilgpullm bench latency|throughput|serve|kernels|precisions</c>: measures the engine and its kernels.</summary>
 internal static class BenchCommand
 {
     private static readonly JsonSerializerOptions SnakeCase = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
 
     /// <summary>Makes the command.</summary>
     public static Command Create(CliConsole console) =>
-        new("bench", "Measures the engine (latency, throughput) or single operations (kernels).")
+        new("bench", "Measures the engine (latency, throughput, serve), single operations (kernels), or a model in all precisions (precisions).")
         {
-            BenchLatencyCommand.Create(console), BenchThroughputCommand.Create(console), BenchKernelsCommand.Create(console),
+            BenchLatencyCommand.Create(console), BenchThroughputCommand.Create(console), BenchServeCommand.Create(console), BenchKernelsCommand.Create(console),
+            BenchPrecisionsCommand.Create(console),
         };
 
     /// <summary>Prints results: a JSON object each, or a table.</summary>

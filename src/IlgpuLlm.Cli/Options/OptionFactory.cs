@@ -28,6 +28,29 @@ internal static class OptionFactory
             text => T.TryParse(text, isInteger ? NumberStyles.AllowLeadingSign : NumberStyles.Float, CultureInfo.InvariantCulture, out var value) ? value : null);
     }
 
+    /// <summary>A list of numbers, such as 1,8,32; null where the option is not given.</summary>
+    public static Option<NumberList<T>?> Numbers<T>(string name, string description)
+        where T : struct, INumber<T> => new(name)
+        {
+            Description = description,
+            HelpName = "LIST",
+            CustomParser = result =>
+            {
+                var list = NumberList<T>.Parse(result.Tokens[0].Value);
+                if (list is null)
+                    result.AddError($"{name}: '{result.Tokens[0].Value}' is not a list of numbers such as 1,8,32");
+                return list;
+            },
+        };
+
+    /// <summary>Gives an option further names.</summary>
+    public static Option<T> WithAliases<T>(this Option<T> option, params string[] aliases)
+    {
+        foreach (string alias in aliases)
+            option.Aliases.Add(alias);
+        return option;
+    }
+
     /// <summary>A size in bytes, such as 2GiB.</summary>
     public static Option<long?> Bytes(string name, string description) =>
         Parsed(name, "SIZE", description, "a size such as 2GiB, 512MiB or a number of bytes", ByteSize.Parse);
@@ -61,5 +84,23 @@ internal static class OptionFactory
             return ids;
         result.AddError($"{name}: '{text}' is not a list of token ids such as 1,403,407");
         return [];
+    }
+}
+
+/// <summary>Numbers as an argument; not an array, which the parser would make empty where the option is not given.</summary>
+internal sealed record NumberList<T>(IReadOnlyList<T> Values)
+    where T : struct, INumber<T>
+{
+    /// <summary>Reads <c>1,8,32</c>; an empty text is an empty list. Null for anything else.</summary>
+    public static NumberList<T>? Parse(string text)
+    {
+        List<T> values = [];
+        foreach (string part in text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+        {
+            if (!T.TryParse(part, NumberStyles.Float, CultureInfo.InvariantCulture, out var value))
+                return null;
+            values.Add(value);
+        }
+        return new NumberList<T>(values);
     }
 }

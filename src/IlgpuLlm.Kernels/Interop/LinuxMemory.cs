@@ -33,6 +33,24 @@ internal static unsafe partial class LinuxMemory
         Madvise(first, (nuint)(start + byteLength - first), MadvPopulateRead);
     }
 
+    /// <summary>Gives memory that was freed back to the system, so that what a process holds is what it uses. Without glibc nothing changes.</summary>
+    public static void ReturnFreed()
+    {
+        if (!OperatingSystem.IsLinux())
+            return;
+        try
+        {
+            MallocTrim(0);
+        }
+        catch (EntryPointNotFoundException)
+        {
+            // musl returns what it can by itself.
+        }
+    }
+
+    [LibraryImport("libc", EntryPoint = "malloc_trim")]
+    private static partial int MallocTrim(nuint pad);
+
     [LibraryImport("libc", EntryPoint = "madvise")]
     private static partial int Madvise(void* address, nuint length, int advice);
 }

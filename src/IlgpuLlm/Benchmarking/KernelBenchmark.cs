@@ -24,7 +24,7 @@ public sealed partial class KernelBenchmark
         _model = model;
         _activation = backend.ActivationType(model);
         _copyGigabytesPerSecond = copyGigabytesPerSecond;
-        _peakTeraflops = model.Weights == ElementType.F16 ? TensorPeak.Of(backend.Description) : null;
+        _peakTeraflops = model.Weights == ElementType.F16 ? DevicePeak.Of(backend.Description)?.Teraflops : null;
     }
 
     private ElementType DType => _model.Weights;

@@ -88,7 +88,7 @@ public static class LatencyBenchmark
             RunOnce(llm, batchSize, inputLen, outputLen);
         timer?.Take(); // forgets those
         var runs = Enumerable.Range(0, numIters).Select(_ => RunOnce(llm, batchSize, inputLen, outputLen)).ToList();
-        double prefill = Median(runs.Select(r => r.Prefill)), step = Median(runs.Select(r => r.Step));
+        double prefill = Statistics.Median(runs.Select(r => r.Prefill)), step = Statistics.Median(runs.Select(r => r.Step));
         (double Ms, double Percent)? host = timer is null ? null : Unhidden(timer.Take(), batchSize);
         var traffic = new StepTraffic(llm.Info);
         double prefillBytes = traffic.WeightBytes(NumPrefillSteps(batchSize, inputLen, llm.Info.Memory.MaxNumBatchedTokens)) + batchSize * traffic.PrefillKvBytes(inputLen);
@@ -137,10 +137,4 @@ public static class LatencyBenchmark
     }
 
     private static long NumPrefillSteps(long batchSize, int inputLen, long budget) => (batchSize * inputLen + budget - 1) / budget;
-
-    private static double Median(IEnumerable<double> values)
-    {
-        double[] sorted = [.. values.Order()];
-        return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
-    }
 }

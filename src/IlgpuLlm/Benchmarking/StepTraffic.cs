@@ -26,13 +26,18 @@ internal sealed class StepTraffic
     /// <summary>The keys and values that a prompt reads, in bytes: each once.</summary>
     public double PrefillKvBytes(int length) => _kvBytesPerToken * length;
 
+    /// <summary>Multiplications and additions with weights for a token of a decode step, attention left out.</summary>
+    public double FlopsPerToken => 2 * (LayerWeights + OutputWeights);
+
+    private double OutputWeights => (double)_info.Config.VocabSize * _info.Config.HiddenSize;
+
+    private double LayerWeights => _info.NumParameters - (ModelRegistry.Describe(_info.Config).TieWordEmbeddings ? OutputWeights : 2 * OutputWeights);
+
     /// <summary>Multiplications and additions of a prompt: layers and attention of all tokens, the output layer of one.</summary>
     public double PrefillFlops(int length)
     {
         var config = _info.Config;
-        double table = (double)config.VocabSize * config.HiddenSize;
-        double layers = _info.NumParameters - (ModelRegistry.Describe(config).TieWordEmbeddings ? table : 2 * table);
         double attention = 4.0 * config.NumHiddenLayers * config.NumAttentionHeads * config.HeadDim * _window.NumSeen(0, length);
-        return 2 * layers * length + 2 * table + attention;
+        return 2 * LayerWeights * length + 2 * OutputWeights + attention;
     }
 }

@@ -17,6 +17,9 @@ internal interface IModelRunner : IDisposable
 
     /// <summary>Times decode steps from now on, on a device that runs beside its host; null on any other. The runner disposes it.</summary>
     DeviceStepTimer? TimeSteps() => null;
+
+    /// <summary>The device's memory now.</summary>
+    DeviceMemory QueryMemory() => default;
 }
 
 /// <summary>One request's result.</summary>

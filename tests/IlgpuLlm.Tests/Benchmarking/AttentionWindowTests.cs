@@ -28,5 +28,5 @@ public sealed class AttentionWindowTests
     [DataRow("NVIDIA A100-SXM4-80GB", 312.0)]
     [DataRow("NVIDIA L40", null)]
     [DataRow("AMD EPYC 9654", null)]
-    public void TensorPeak_ByName_IsKnownOrNull(string description, double? teraflops) => Assert.AreEqual(teraflops, TensorPeak.Of(description));
+    public void DevicePeak_ByName_IsKnownOrNull(string description, double? teraflops) => Assert.AreEqual(teraflops, DevicePeak.Of(description)?.Teraflops);
 }

@@ -1,8 +1,8 @@
 using System.Text.Json.Nodes;
+using IlgpuLlm.Evaluation;
 using IlgpuLlm.Kernels;
 using IlgpuLlm.Loading;
 using IlgpuLlm.Models;
-using IlgpuLlm.Tests.Golden;
 using IlgpuLlm.Tests.Loading;
 using IlgpuLlm.TestSupport;
 
@@ -56,7 +56,7 @@ public sealed class QuantizedEngineTests
     {
         var floats = LLM.Inspect(new EngineOptions { Device = "cpu", DType = "float16" });
         var eight = LLM.Inspect(new EngineOptions { Device = "cpu", DType = "int8" });
-        var four = LLM.Inspect(new EngineOptions { Device = "cpu", DType = "int4" });
+        var four = LLM.Inspect(new EngineOptions { Model = DemoModel.DemoModelFolder.FullPath, Device = "cpu", DType = "int4" });
         Assert.IsNull(floats.Quantization);
         Assert.AreEqual(new QuantizationFormat(4, 128), four.Quantization);
         long layers = floats.Memory.WeightBytes - four.Memory.WeightBytes, rest = floats.Memory.WeightBytes - eight.Memory.WeightBytes;
@@ -153,8 +153,8 @@ public sealed class QuantizedEngineTests
 
     private static float[] Logits(string folder, EngineOptions options)
     {
-        using var probe = new ModelProbe(folder, "cpu", "float32", quantization: options.Quantization);
-        return [.. probe.Logits(Ids).SelectMany(row => row)];
+        using var llm = new LLM(new EngineOptions { Model = folder, Device = "cpu", DType = "float32", Quantization = options.Quantization });
+        return [.. new TokenScorer(llm).Logits(Ids).SelectMany(row => row)];
     }
 
     private static void AssertNear(float[] expected, float[] actual)

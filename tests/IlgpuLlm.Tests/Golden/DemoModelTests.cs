@@ -1,4 +1,9 @@
 using System.Text.Json;
+using IlgpuLlm.DemoModel;
+using IlgpuLlm.Evaluation;
+using IlgpuLlm.Kernels;
+using IlgpuLlm.Quantization;
+using IlgpuLlm.Tests.Loading;
 using IlgpuLlm.TestSupport;
 
 namespace IlgpuLlm.Tests.Golden;
@@ -31,10 +36,11 @@ public sealed class DemoModelTests
     [DynamicData(nameof(Devices))]
     public void Logits_LastPosition_MatchTransformersTop20(string device)
     {
-        using var probe = new ModelProbe(DemoModel.DemoModelFolder.FullPath, device, "float32");
+        using var llm = new LLM(new EngineOptions { Device = device, DType = "float32" });
+        var scorer = new TokenScorer(llm);
         foreach (var prompt in Golden.GetProperty("prompts").EnumerateArray())
         {
-            float[] last = probe.Logits(Ints(prompt, "ids"))[^1];
+            float[] last = scorer.Logits(Ints(prompt, "ids"))[^1];
             var top = prompt.GetProperty("top20_ids").EnumerateArray().Zip(prompt.GetProperty("top20_logits").EnumerateArray());
             foreach (var (id, logit) in top)
                 Assert.AreEqual(logit.GetDouble(), last[id.GetInt32()], 1e-3, $"token {id}");
@@ -46,7 +52,7 @@ public sealed class DemoModelTests
     {
         using var llm = new LLM(new EngineOptions { Device = "cpu", DType = "float32" });
         int[] ids = [llm.Tokenizer!.BosTokenId!.Value, .. Ints(Golden.GetProperty("passage"), "ids")];
-        Assert.AreEqual(Golden.GetProperty("passage").GetProperty("logprob_fp32").GetDouble(), SumOfLogprobs(llm, [ids]), 0.02);
+        Assert.AreEqual(Golden.GetProperty("passage").GetProperty("logprob_fp32").GetDouble(), new TokenScorer(llm).Score(ids).Logprobs.Sum(value => (double)value), 0.02);
     }
 
     [TestMethod]
@@ -54,18 +60,44 @@ public sealed class DemoModelTests
     [DataRow("float16", "ppl_fp16")]
     public void Perplexity_HeldOutText_IsWithinATenthOfAPercent(string dtype, string expected)
     {
-        using var llm = new LLM(new EngineOptions { Device = GoldenDevice.IsCuda ? GoldenDevice.Ilgpu : "cpu", DType = dtype });
-        var heldOut = Golden.GetProperty("heldout");
-        int[] ids = llm.Tokenizer!.Encode(File.ReadAllText(TestData.Committed("demo", "heldout.txt")), addSpecialTokens: false);
-        Assert.AreEqual(heldOut.GetProperty("tokens").GetInt32(), ids.Length);
-        double sum = SumOfLogprobs(llm, ids.Chunk(511).Select(chunk => (int[])[llm.Tokenizer.BosTokenId!.Value, .. chunk]));
-        double perplexity = Math.Exp(-sum / ids.Length), reference = heldOut.GetProperty(expected).GetDouble();
+        double perplexity = Perplexity(new EngineOptions { DType = dtype }), reference = Golden.GetProperty("heldout").GetProperty(expected).GetDouble();
         Assert.IsTrue(Math.Abs(perplexity / reference - 1) < 1e-3, $"{perplexity} instead of {reference}");
     }
 
-    private static double SumOfLogprobs(LLM llm, IEnumerable<int[]> sequences) =>
-        llm.Generate(sequences.Select(Prompt.FromTokens), new SamplingParams { PromptLogprobs = 0, MaxTokens = 1, Temperature = 0 })
-            .Sum(output => output.PromptLogprobs!.Sum(position => (double)position.Chosen.Value));
+    [TestMethod]
+    public void Perplexity_Quantized_IsNearThatOfFloats()
+    {
+        using var rtn = new TempFolder();
+        ModelQuantizer.Run(new QuantizeOptions { Output = rtn.Path, Method = "rtn", GroupSize = 64 });
+        double exact = Golden.GetProperty("heldout").GetProperty("ppl_fp32").GetDouble();
+        double eight = Perplexity(new EngineOptions { DType = "int8" }), awq = Perplexity(new EngineOptions { DType = "int4" });
+        double rounded = Perplexity(new EngineOptions { Model = rtn.Path });
+        Assert.IsTrue(Math.Abs(eight / exact - 1) < 1e-3, $"int8: {eight} instead of {exact}");
+        Assert.IsTrue(awq / exact - 1 < 0.02, $"int4 by awq: {awq} instead of {exact}");
+        Assert.IsTrue(awq < rounded, $"awq {awq}, rtn {rounded}, both in groups of 64");
+    }
+
+    [TestMethod]
+    [DataRow("int4", "auto")]
+    [DataRow("auto", "int4")]
+    [DataRow("auto", "awq")]
+    public void Load_Int4_IsTheEmbeddedVariant(string dtype, string quantization)
+    {
+        using var llm = new LLM(new EngineOptions { Device = "cpu", DType = dtype, Quantization = quantization });
+        Assert.AreEqual(DemoModelFolder.Int4Path, llm.Info.ModelFolder);
+        Assert.AreEqual(new QuantizationFormat(4, 64), llm.Info.Quantization);
+        var output = llm.Generate("Once upon a time", new SamplingParams { Temperature = 0, MaxTokens = 24, IgnoreEos = true });
+        Assert.AreEqual(24, output.Outputs[0].TokenIds.Count);
+    }
+
+    private static double Perplexity(EngineOptions options)
+    {
+        using var llm = new LLM(options with { Device = GoldenDevice.IsCuda ? GoldenDevice.Ilgpu : "cpu" });
+        int[] ids = llm.Tokenizer!.Encode(File.ReadAllText(TestData.Committed("demo", "heldout.txt")), addSpecialTokens: false);
+        var score = new TokenScorer(llm).ScoreText(ids, new ScoringWindows { Length = 512 });
+        Assert.AreEqual(Golden.GetProperty("heldout").GetProperty("tokens").GetInt32(), score.NumTokens);
+        return score.Perplexity;
+    }
 
     private static int[] Ints(JsonElement element, string property) => [.. element.GetProperty(property).EnumerateArray().Select(v => v.GetInt32())];
 }

@@ -1,4 +1,7 @@
 using System.Text.Json;
+using IlgpuLlm.Evaluation;
+using IlgpuLlm.Quantization;
+using IlgpuLlm.Tests.Loading;
 using IlgpuLlm.TestSupport;
 
 namespace IlgpuLlm.Tests.Golden;
@@ -40,14 +43,14 @@ public sealed class QuantizedStories260KTests
     public void Logits_Cpu_MatchReference(string model)
     {
         var expected = Expected();
-        using var probe = new ModelProbe(TestData.Shared("models", model), "cpu", "float32");
+        using var llm = new LLM(new EngineOptions { Model = TestData.Shared("models", model), Device = "cpu", DType = "float32" });
+        var scorer = new TokenScorer(llm);
         int[] ids = Ints(expected.GetProperty("eval_ids_with_bos"));
-        float[][] logits = probe.Logits(ids);
-        double nll = Enumerable.Range(0, ids.Length - 1).Average(i => LogSumExp(logits[i]) - logits[i][ids[i + 1]]);
+        double nll = -scorer.Score(ids).Logprobs.Average(value => (double)value);
         Assert.AreEqual(expected.GetProperty("mean_nll").GetProperty("w4g64").GetDouble(), nll, 1e-4);
 
         int[] first = [.. Ints(expected.GetProperty("cases")[0].GetProperty("ids")).Take(8)];
-        float[][] actual = probe.Logits(first);
+        var actual = scorer.Logits(first);
         var rows = expected.GetProperty("logits_first_8").EnumerateArray().ToList();
         for (int t = 0; t < first.Length; t++)
         {
@@ -56,16 +59,30 @@ public sealed class QuantizedStories260KTests
         }
     }
 
+    [TestMethod]
+    public void Quantize_Groups64_RecoversHalfOfWhatRoundingLoses()
+    {
+        var expected = Expected();
+        int[] ids = Ints(expected.GetProperty("eval_ids_with_bos"));
+        double exact = expected.GetProperty("mean_nll").GetProperty("fp32").GetDouble(), rounded = expected.GetProperty("mean_nll").GetProperty("w4g64").GetDouble();
+        using TempFolder rtn = new(), awq = new();
+        var options = new QuantizeOptions { Model = TestData.Shared("models", "stories260K"), Output = rtn.Path, Method = "rtn", GroupSize = 64, Device = "cpu" };
+        ModelQuantizer.Run(options);
+        ModelQuantizer.Run(options with { Output = awq.Path, Method = "awq", CalibrationSequences = 48, CalibrationLength = 256 });
+        Assert.AreEqual(rounded, Nll(rtn.Path), 1e-4, "the other quantizer's");
+        Assert.IsTrue(Nll(awq.Path) - exact <= (rounded - exact) / 2, $"{Nll(awq.Path)} between {exact} and {rounded}");
+
+        double Nll(string folder)
+        {
+            using var llm = new LLM(new EngineOptions { Model = folder, Device = "cpu", DType = "float32" });
+            return -new TokenScorer(llm).Score(ids).Logprobs.Average(value => (double)value);
+        }
+    }
+
     private static JsonElement Expected() => TestData.Json(TestData.Shared("vectors", "stories260K_awq_expected.json"));
 
     private static int[] Generate(LLM llm, int[] prompt, int maxTokens) =>
         [.. llm.Generate([(Prompt.FromTokens(prompt), (SamplingParams?)new SamplingParams { Temperature = 0, IgnoreEos = true, MaxTokens = maxTokens })])[0].Outputs[0].TokenIds];
-
-    private static double LogSumExp(float[] logits)
-    {
-        double max = logits.Max();
-        return max + Math.Log(logits.Sum(v => Math.Exp(v - max)));
-    }
 
     private static int[] Ints(JsonElement element) => [.. element.EnumerateArray().Select(v => v.GetInt32())];
 }
