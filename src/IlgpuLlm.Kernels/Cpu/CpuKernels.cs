@@ -42,6 +42,18 @@ internal abstract unsafe class CpuKernels
     /// <summary>Attention of the query heads of one token that share a key-value head; headDim is a multiple of <see cref="VectorLength"/>.</summary>
     public abstract void Attend(in AttentionItem item, AttentionScratch scratch);
 
+    /// <summary>Multiplications and additions of a round of <see cref="MultiplyAddPeak"/>.</summary>
+    public abstract int MultiplyAddPeakFlops { get; }
+
+    /// <summary>Rounds of multiply-adds that wait for nothing but the units. Returns their sum, so that none is left out.</summary>
+    public abstract float MultiplyAddPeak(int numRounds);
+
+    /// <summary>The sum of what lies in whole groups of four vectors.</summary>
+    public abstract float ReadPeak(float* source, int length);
+
+    /// <summary>a = b + 3 c in whole vectors.</summary>
+    public abstract void TriadPeak(float* a, float* b, float* c, int length);
+
     private static IEnumerable<CpuKernels> CreateAll()
     {
         if (Simd512.IsSupported)

@@ -28,10 +28,18 @@ public abstract unsafe class CpuPanelWeight : LinearWeight
     /// <summary>Where the features of an input row lie that the stored inputs belong to, [inFeatures]; null: in order.</summary>
     internal virtual int* InputOrder => null;
 
+    /// <summary>What inputs are multiplied with when they are packed: a power of two.</summary>
+    internal virtual float InputScale => 1;
+
     private protected static long BiasByteLength(PanelLayout layout, bool hasBias) => hasBias ? layout.OutFeatures * (long)sizeof(float) : 0;
 
     /// <summary>A panel's block.</summary>
     internal abstract PanelBlock Block(int block, int panel);
+
+    /// <summary>Adds the products of weights that the panels have no code for, of the features of some panels: [rows, outFeatures] += [rows, inFeatures] times them.</summary>
+    internal virtual void AddOutliers(float* input, int rows, float* output, int firstPanel, int endPanel)
+    {
+    }
 
     /// <inheritdoc/>
     public override void LoadBias(int first, ReadOnlySpan<float> values)

@@ -25,6 +25,9 @@ internal unsafe interface ISimd<TVec>
     /// <summary>Loads halves and widens them exactly: subnormals, infinities and NaN included.</summary>
     static abstract TVec LoadHalf(ushort* source);
 
+    /// <summary>Loads codes of <see cref="PackedHalf"/> as floats of 2^-102 times their value.</summary>
+    static abstract TVec LoadPackedHalf(ushort* source);
+
     /// <summary>Loads a vector's length of unsigned bytes as floats.</summary>
     static abstract TVec LoadBytes(byte* source);
 
@@ -32,6 +35,9 @@ internal unsafe interface ISimd<TVec>
     static abstract void LoadNibbles(byte* source, out TVec low, out TVec high);
 
     static abstract void Store(TVec value, float* destination);
+
+    /// <summary>Brings the cache line of <paramref name="address"/> nearer, where there is an instruction for it.</summary>
+    static abstract void Prefetch(void* address);
 
     static abstract TVec Add(TVec a, TVec b);
 

@@ -20,10 +20,12 @@ internal readonly unsafe struct Simd256 : ISimd<Vector256<float>>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> LoadHalf(ushort* source)
     {
-        Vector256<int> bits = (Vector256.WidenLower(Vector128.Load((short*)source).ToVector256Unsafe()) << HalfBits.Shift) & Vector256.Create(HalfBits.Mask);
+        Vector256<int> bits = Widen(source);
         Vector256<int> special = Vector256.Equals(bits & Vector256.Create(HalfBits.Exponent), Vector256.Create(HalfBits.Exponent));
         return (bits.AsSingle() * HalfBits.Scale) | (special & Vector256.Create(HalfBits.Infinity)).AsSingle();
     }
+
+    public static Vector256<float> LoadPackedHalf(ushort* source) => Widen(source).AsSingle();
 
     public static Vector256<float> LoadBytes(byte* source) => Vector256.ConvertToSingle(Widen(source));
 
@@ -33,6 +35,12 @@ internal readonly unsafe struct Simd256 : ISimd<Vector256<float>>
         Vector256<int> bytes = Widen(source);
         low = Vector256.ConvertToSingle(bytes & Vector256.Create(15));
         high = Vector256.ConvertToSingle(bytes >>> 4);
+    }
+
+    public static void Prefetch(void* address)
+    {
+        if (Sse.IsSupported)
+            Sse.Prefetch0(address);
     }
 
     public static void Store(Vector256<float> value, float* destination) => value.Store(destination);
@@ -61,6 +69,11 @@ internal readonly unsafe struct Simd256 : ISimd<Vector256<float>>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void StoreSums(Vector256<float> a, Vector256<float> b, Vector256<float> c, Vector256<float> d, float* destination)
         => Simd128.StoreSums(a.GetLower() + a.GetUpper(), b.GetLower() + b.GetUpper(), c.GetLower() + c.GetUpper(), d.GetLower() + d.GetUpper(), destination);
+
+    /// <summary>Halves, or <see cref="PackedHalf"/>, with their bits where a float has them.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<int> Widen(ushort* source)
+        => (Vector256.WidenLower(Vector128.Load((short*)source).ToVector256Unsafe()) << HalfBits.Shift) & Vector256.Create(HalfBits.Mask);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<int> Widen(byte* source) => Avx2.ConvertToVector256Int32(source);

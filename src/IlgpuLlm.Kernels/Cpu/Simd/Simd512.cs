@@ -20,10 +20,12 @@ internal readonly unsafe struct Simd512 : ISimd<Vector512<float>>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> LoadHalf(ushort* source)
     {
-        Vector512<int> bits = (Vector512.WidenLower(Vector256.Load((short*)source).ToVector512Unsafe()) << HalfBits.Shift) & Vector512.Create(HalfBits.Mask);
+        Vector512<int> bits = Widen(source);
         Vector512<int> special = Vector512.Equals(bits & Vector512.Create(HalfBits.Exponent), Vector512.Create(HalfBits.Exponent));
         return (bits.AsSingle() * HalfBits.Scale) | (special & Vector512.Create(HalfBits.Infinity)).AsSingle();
     }
+
+    public static Vector512<float> LoadPackedHalf(ushort* source) => Widen(source).AsSingle();
 
     public static Vector512<float> LoadBytes(byte* source) => Vector512.ConvertToSingle(Widen(source));
 
@@ -33,6 +35,12 @@ internal readonly unsafe struct Simd512 : ISimd<Vector512<float>>
         Vector512<int> bytes = Widen(source);
         low = Vector512.ConvertToSingle(bytes & Vector512.Create(15));
         high = Vector512.ConvertToSingle(bytes >>> 4);
+    }
+
+    public static void Prefetch(void* address)
+    {
+        if (Sse.IsSupported)
+            Sse.Prefetch0(address);
     }
 
     public static void Store(Vector512<float> value, float* destination) => value.Store(destination);
@@ -61,6 +69,11 @@ internal readonly unsafe struct Simd512 : ISimd<Vector512<float>>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void StoreSums(Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> d, float* destination)
         => Simd256.StoreSums(a.GetLower() + a.GetUpper(), b.GetLower() + b.GetUpper(), c.GetLower() + c.GetUpper(), d.GetLower() + d.GetUpper(), destination);
+
+    /// <summary>Halves, or <see cref="PackedHalf"/>, with their bits where a float has them.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<int> Widen(ushort* source)
+        => (Vector512.WidenLower(Vector256.Load((short*)source).ToVector512Unsafe()) << HalfBits.Shift) & Vector512.Create(HalfBits.Mask);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<int> Widen(byte* source) => Avx512F.ConvertToVector512Int32(Vector128.Load(source));

@@ -17,12 +17,18 @@ internal readonly unsafe struct SimdScalar : ISimd<float>
 
     public static float LoadHalf(ushort* source) => (float)BitConverter.UInt16BitsToHalf(*source);
 
+    public static float LoadPackedHalf(ushort* source) => BitConverter.Int32BitsToSingle(((short)*source << HalfBits.Shift) & HalfBits.Mask);
+
     public static float LoadBytes(byte* source) => *source;
 
     public static void LoadNibbles(byte* source, out float low, out float high)
     {
         low = *source & 15;
         high = *source >> 4;
+    }
+
+    public static void Prefetch(void* address)
+    {
     }
 
     public static void Store(float value, float* destination) => *destination = value;
