@@ -65,6 +65,6 @@ internal unsafe interface ISimd<TVec>
     /// <summary>The largest lane.</summary>
     static abstract float MaxAcross(TVec a);
 
-    /// <summary>Writes the sums over the lanes of four vectors, each as <see cref="Sum"/> computes it.</summary>
-    static abstract void StoreSums(TVec a, TVec b, TVec c, TVec d, float* destination);
+    /// <summary>The sums over the lanes of <see cref="Count"/> vectors, each as <see cref="Sum"/> computes it.</summary>
+    static abstract TVec Sums(TVec* vectors);
 }

@@ -78,8 +78,7 @@ internal readonly unsafe struct Simd128 : ISimd<Vector128<float>>
         return Vector128.MaxNative(pairs, Vector128.Shuffle(pairs, Vector128.Create(1, 0, 3, 2))).ToScalar();
     }
 
-    public static void StoreSums(Vector128<float> a, Vector128<float> b, Vector128<float> c, Vector128<float> d, float* destination)
-        => Sums(a, b, c, d).Store(destination);
+    public static Vector128<float> Sums(Vector128<float>* v) => Sums(v[0], v[1], v[2], v[3]);
 
     /// <summary>(v[0] + v[1]) + (v[2] + v[3]) of each.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

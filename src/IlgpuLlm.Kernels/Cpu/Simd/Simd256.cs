@@ -67,8 +67,16 @@ internal readonly unsafe struct Simd256 : ISimd<Vector256<float>>
     public static float MaxAcross(Vector256<float> a) => Simd128.MaxAcross(Vector128.MaxNative(a.GetLower(), a.GetUpper()));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void StoreSums(Vector256<float> a, Vector256<float> b, Vector256<float> c, Vector256<float> d, float* destination)
-        => Simd128.StoreSums(a.GetLower() + a.GetUpper(), b.GetLower() + b.GetUpper(), c.GetLower() + c.GetUpper(), d.GetLower() + d.GetUpper(), destination);
+    public static Vector256<float> Sums(Vector256<float>* v)
+        => Pairs(Pairs(Halves(v[0], v[4]), Halves(v[1], v[5])), Pairs(Halves(v[2], v[6]), Halves(v[3], v[7])));
+
+    /// <summary>The two halves of each of two vectors added up: [a, b].</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<float> Halves(Vector256<float> a, Vector256<float> b) => Avx.Permute2x128(a, b, 0x20) + Avx.Permute2x128(a, b, 0x31);
+
+    /// <summary>In each half [a0 + a1, a2 + a3, b0 + b1, b2 + b3].</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<float> Pairs(Vector256<float> a, Vector256<float> b) => Avx.Shuffle(a, b, 0x88) + Avx.Shuffle(a, b, 0xDD);
 
     /// <summary>Halves, or <see cref="PackedHalf"/>, with their bits where a float has them.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

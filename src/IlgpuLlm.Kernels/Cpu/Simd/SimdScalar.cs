@@ -54,11 +54,5 @@ internal readonly unsafe struct SimdScalar : ISimd<float>
 
     public static float MaxAcross(float a) => a;
 
-    public static void StoreSums(float a, float b, float c, float d, float* destination)
-    {
-        destination[0] = a;
-        destination[1] = b;
-        destination[2] = c;
-        destination[3] = d;
-    }
+    public static float Sums(float* vectors) => *vectors;
 }
