@@ -24,11 +24,17 @@ internal abstract unsafe class CpuKernels
     /// <summary>The rows of a weight that lie side by side.</summary>
     public int PanelWidth => 2 * VectorLength;
 
-    /// <summary>Floats of scratch that <see cref="Linear"/> needs.</summary>
+    /// <summary>Floats of scratch that products need.</summary>
     public abstract int LinearScratchLength { get; }
 
     /// <summary>Panels [firstPanel, endPanel) of output = input W^T + bias, or of output += that.</summary>
-    public abstract void Linear(CpuPanelWeight weight, float* input, float* output, int numRows, bool accumulate, int firstPanel, int endPanel, float* scratch);
+    public abstract void Linear(CpuBlockedWeight weight, float* input, float* output, int numRows, bool accumulate, int firstPanel, int endPanel, float* scratch);
+
+    /// <summary>The same with activations rounded to 8 bits.</summary>
+    public abstract void Linear(CpuDotLinearWeight weight, float* input, float* output, int numRows, bool accumulate, int firstPanel, int endPanel, float* scratch);
+
+    /// <summary>Whether the scratch of <see cref="LinearScratchLength"/> holds a row of so many activations of 8 bits.</summary>
+    public abstract bool CanMultiplyDots(CpuDotLayout layout);
 
     /// <summary>One row of RmsNorm.</summary>
     public abstract void RmsNorm(float* x, float* weight, float* output, int width, float epsilon);

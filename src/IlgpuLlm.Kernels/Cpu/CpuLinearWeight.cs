@@ -6,7 +6,7 @@ using IlgpuLlm.Kernels.Cpu.Simd;
 namespace IlgpuLlm.Kernels.Cpu;
 
 /// <summary>A linear layer's matrix of floats, or of halves as <see cref="PackedHalf"/> stores them, in panels.</summary>
-public sealed unsafe class CpuLinearWeight : CpuPanelWeight
+public sealed unsafe class CpuLinearWeight : CpuBlockedWeight
 {
     private readonly NativeBlock _panels;
     private readonly WeightOutliers _outliers = new();

@@ -23,7 +23,7 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec> : CpuKernels
     public override int LinearScratchLength => PackedLength + WidenedLength + EdgeLength;
 
     /// <inheritdoc/>
-    public override void Linear(CpuPanelWeight weight, float* input, float* output, int numRows, bool accumulate, int firstPanel, int endPanel, float* scratch)
+    public override void Linear(CpuBlockedWeight weight, float* input, float* output, int numRows, bool accumulate, int firstPanel, int endPanel, float* scratch)
     {
         int outFeatures = weight.OutFeatures, rowsInBlock = RowsInBlock(numRows);
         for (int row = 0; row < numRows; row += rowsInBlock)
@@ -44,7 +44,7 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec> : CpuKernels
         return (rows + TSimd.TileRows - 1) / TSimd.TileRows * TSimd.TileRows;
     }
 
-    private static void MultiplyRows(CpuPanelWeight weight, float* input, int rows, float* c, bool accumulate, int firstPanel, int endPanel, float* scratch)
+    private static void MultiplyRows(CpuBlockedWeight weight, float* input, int rows, float* c, bool accumulate, int firstPanel, int endPanel, float* scratch)
     {
         PanelLayout layout = weight.Layout;
         float* widened = scratch + PackedLength, edge = widened + WidenedLength;

@@ -6,7 +6,7 @@ namespace IlgpuLlm.Kernels.Cpu.Simd;
 /// none: a value does not depend on the lane, nor on whether a tail was computed by <see cref="SimdScalar"/>.
 /// </summary>
 /// <typeparam name="TVec">The vector of floats.</typeparam>
-internal unsafe interface ISimd<TVec>
+internal unsafe interface ISimd<TVec> : ISimdDot<TVec>
     where TVec : unmanaged
 {
     /// <summary>Whether this machine has instructions of this width.</summary>

@@ -6,7 +6,7 @@ using System.Runtime.Intrinsics.X86;
 namespace IlgpuLlm.Kernels.Cpu.Simd;
 
 /// <summary>SSE and NEON.</summary>
-internal readonly unsafe struct Simd128 : ISimd<Vector128<float>>
+internal readonly unsafe partial struct Simd128 : ISimd<Vector128<float>>
 {
     /// <summary>Whether a * b + c is one instruction.</summary>
     public static bool HasFusedMultiplyAdd => Fma.IsSupported || AdvSimd.IsSupported;

@@ -5,7 +5,7 @@ using System.Runtime.Intrinsics.X86;
 namespace IlgpuLlm.Kernels.Cpu.Simd;
 
 /// <summary>AVX-512.</summary>
-internal readonly unsafe struct Simd512 : ISimd<Vector512<float>>
+internal readonly unsafe partial struct Simd512 : ISimd<Vector512<float>>
 {
     public static bool IsSupported => Vector512.IsHardwareAccelerated && Fma.IsSupported;
 

@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 namespace IlgpuLlm.Kernels.Cpu.Simd;
 
 /// <summary>One float at a time: for tails, and for machines without vectors.</summary>
-internal readonly unsafe struct SimdScalar : ISimd<float>
+internal readonly unsafe partial struct SimdScalar : ISimd<float>
 {
     public static bool IsSupported => true;
 
