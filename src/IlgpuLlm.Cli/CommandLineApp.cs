@@ -65,6 +65,8 @@ internal static class CommandLineApp
             ChatCommand.Create(console, verbose),
             TokenizeCommand.Create(console),
             InfoCommand.Create(console),
+            QuantizeCommand.Create(console, verbose),
+            PerplexityCommand.Create(console, verbose),
             BenchCommand.Create(console),
         };
         // The default help option also answers to /h and -?, which may be prompts.
@@ -78,7 +80,7 @@ internal static class CommandLineApp
     private static void CheckSyntax(string[] args, ParseResult parse)
     {
         if (parse.CommandResult.Command is RootCommand && parse.Tokens.Count == 0)
-            throw new UsageException("no command: give generate, chat, tokenize, info or bench; --help describes them");
+            throw new UsageException("no command: give generate, chat, tokenize, info, quantize, perplexity or bench; --help describes them");
         if (parse.Action is ParseErrorAction)
             throw new UsageException(parse.Errors[^1].Message);
         // The parser takes the value of --json=false for one of the prompts.

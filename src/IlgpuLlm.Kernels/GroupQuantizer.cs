@@ -19,19 +19,34 @@ public static class GroupQuantizer
         for (int group = 0; group * length < values.Length; group++)
         {
             var source = values.Slice(group * length, length);
-            float low = Math.Min(0, TensorPrimitives.Min(source)), high = Math.Max(0, TensorPrimitives.Max(source));
-            var scale = (Half)((high - low) / largest);
-            if (!Half.IsFinite(scale)) // NaN comes out of Min and Max
+            if (!FindScale(TensorPrimitives.Min(source), TensorPrimitives.Max(source), largest, out scales[group], out zeros[group]))
                 return group * length + IndexOfWorst(source);
-            // A scale that is 0 could not be divided by: such small values keep the smallest there is.
-            float step = (float)(scale == Half.Zero ? Half.Epsilon : scale);
-            int zero = (int)Math.Clamp(MathF.Round(-low / step), 0, largest);
-            scales[group] = (Half)step;
-            zeros[group] = (byte)zero;
+            float step = (float)scales[group];
             for (int i = 0; i < length; i++)
-                codes[group * length + i] = (byte)Math.Clamp(MathF.Round(source[i] / step) + zero, 0, largest);
+                codes[group * length + i] = (byte)Math.Clamp(MathF.Round(source[i] / step) + zeros[group], 0, largest);
         }
         return -1;
+    }
+
+    /// <summary>The scale and the zero point of a group.</summary>
+    /// <param name="low">The smallest value that has a code of its own; 0 if that is less.</param>
+    /// <param name="high">The largest; 0 if that is more.</param>
+    /// <param name="largest">The largest code, 2^bits - 1.</param>
+    /// <param name="scale">The scale, above 0.</param>
+    /// <param name="zero">The zero point.</param>
+    /// <returns>Whether the values are finite and the scale fits 16 bits.</returns>
+    public static bool FindScale(float low, float high, int largest, out Half scale, out byte zero)
+    {
+        (low, high) = (Math.Min(0, low), Math.Max(0, high));
+        scale = (Half)((high - low) / largest);
+        zero = 0;
+        if (!Half.IsFinite(scale)) // NaN comes out of Min and Max
+            return false;
+        // A scale that is 0 could not be divided by: such small values keep the smallest there is.
+        if (scale == Half.Zero)
+            scale = Half.Epsilon;
+        zero = (byte)Math.Clamp(MathF.Round(-low / (float)scale), 0, largest);
+        return true;
     }
 
     private static int IndexOfWorst(ReadOnlySpan<float> values)

@@ -1,3 +1,5 @@
+using IlgpuLlm.Sampling;
+
 namespace IlgpuLlm;
 
 /// <summary>
@@ -65,6 +67,9 @@ public sealed record SamplingParams
 
     /// <summary>As <see cref="Logprobs"/>, for the tokens of the prompt.</summary>
     public int? PromptLogprobs { get; init; }
+
+    /// <summary>Who takes the logits of every position of the prompt, in place of <see cref="PromptLogprobs"/>; null: nobody.</summary>
+    internal IPromptLogitsSink? PromptLogits { get; init; }
 
     /// <summary>Whether special tokens are left out of the text. Default true.</summary>
     public bool SkipSpecialTokens { get; init; } = true;

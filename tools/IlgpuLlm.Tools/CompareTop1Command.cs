@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using IlgpuLlm.Evaluation;
 
 namespace IlgpuLlm.Tools;
 
@@ -50,13 +51,11 @@ internal static class CompareTop1Command
         return agreement >= least ? 0 : 1;
     }
 
-    /// <summary>The likeliest token after each token of each sequence: from the prompts' log-probabilities, and after the last token by generating one.</summary>
+    /// <summary>The likeliest token after each token of each sequence.</summary>
     private static int[][] Top1(EngineOptions options, Sequence[] sequences)
     {
         using var llm = new LLM(options);
-        var sampling = new SamplingParams { Temperature = 0, MaxTokens = 1, IgnoreEos = true, PromptLogprobs = 1 };
-        var outputs = llm.Generate(sequences.Select(s => Prompt.FromTokens(s.Ids)), sampling);
-        return [.. outputs.Select(o => (int[])[.. o.PromptLogprobs!.Select(p => p.Top[0].TokenId), o.Outputs[0].TokenIds[0]])];
+        return [.. new TokenScorer(llm).Score(sequences.Select(s => s.Ids)).Select(scores => (int[])[.. scores.Top1TokenIds])];
     }
 
     private static double Print(string name, string other, Sequence[] sequences, int[][] ours, Func<Sequence, Top1Values> expected)

@@ -1,8 +1,8 @@
-using System.Buffers.Binary;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using IlgpuLlm.Inputs.Tokenization;
 using IlgpuLlm.Kernels;
+using IlgpuLlm.Loading;
 
 namespace IlgpuLlm.Tools;
 
@@ -28,14 +28,14 @@ internal sealed class RandomCheckpoint(string folder, string architecture, Eleme
         int vocabSize = tokenizerFolder is null ? DefaultVocabSize : CopyTokenizer(tokenizerFolder);
         var shape = LlamaShape.ForParameters(bytes / type.SizeInBytes(), vocabSize);
         WriteConfig(shape);
-        var shards = Split(shape.Tensors(), shardBytes);
-        if (shards.Count == 1)
-            WriteSafetensors("model.safetensors", shards[0]);
-        else
-            WriteShards(shards);
-        long total = shape.Tensors().Sum(tensor => tensor.Length);
+        var tensors = shape.Tensors().ToList();
+        using var writer = new CheckpointWriter(folder, tensors.Select(tensor => new PlannedTensor(tensor.Name, TensorType.Find(type.ToString())!, tensor.Shape)), shardBytes);
+        foreach (var tensor in tensors)
+            _tensor.Write(writer.Begin(tensor.Name), tensor, seed + (_tensorsWritten++ << 40));
+        writer.Finish();
+        long total = tensors.Sum(tensor => tensor.Length);
         string size = $"{total / 1e6:N1} M parameters, {total * type.SizeInBytes() / 1e9:N3} GB";
-        return $"{folder}: {size}, {shape.NumHiddenLayers} layers of {shape.HiddenSize}, {shards.Count} file(s)";
+        return $"{folder}: {size}, {shape.NumHiddenLayers} layers of {shape.HiddenSize}, {writer.NumShards} file(s)";
     }
 
     private int CopyTokenizer(string source)
@@ -70,65 +70,6 @@ internal sealed class RandomCheckpoint(string folder, string architecture, Eleme
         if (architecture == "mistral")
             config["sliding_window"] = 1024;
         WriteJson("config.json", config);
-    }
-
-    private List<List<TensorSpec>> Split(IEnumerable<TensorSpec> tensors, long shardBytes)
-    {
-        var shards = new List<List<TensorSpec>> { new() };
-        long used = 0;
-        foreach (var tensor in tensors)
-        {
-            long bytes = tensor.Length * type.SizeInBytes();
-            if (used > 0 && used + bytes > shardBytes)
-            {
-                shards.Add([]);
-                used = 0;
-            }
-            shards[^1].Add(tensor);
-            used += bytes;
-        }
-        return shards;
-    }
-
-    private void WriteShards(List<List<TensorSpec>> shards)
-    {
-        var map = new JsonObject();
-        for (int i = 0; i < shards.Count; i++)
-        {
-            string name = $"model-{i + 1:D5}-of-{shards.Count:D5}.safetensors";
-            WriteSafetensors(name, shards[i]);
-            foreach (var tensor in shards[i])
-                map[tensor.Name] = name;
-        }
-        long total = shards.Sum(shard => shard.Sum(tensor => tensor.Length)) * type.SizeInBytes();
-        WriteJson("model.safetensors.index.json", new JsonObject { ["metadata"] = new JsonObject { ["total_size"] = total }, ["weight_map"] = map });
-    }
-
-    private void WriteSafetensors(string name, List<TensorSpec> tensors)
-    {
-        var header = new JsonObject { ["__metadata__"] = new JsonObject { ["format"] = "pt" } };
-        long begin = 0;
-        foreach (var tensor in tensors)
-        {
-            long end = begin + tensor.Length * type.SizeInBytes();
-            header[tensor.Name] = new JsonObject
-            {
-                ["dtype"] = type.ToString(),
-                ["shape"] = new JsonArray([.. tensor.Shape.Select(dimension => JsonValue.Create(dimension))]),
-                ["data_offsets"] = new JsonArray(begin, end),
-            };
-            begin = end;
-        }
-        byte[] json = JsonSerializer.SerializeToUtf8Bytes(header);
-        int padding = -json.Length & 7; // Spaces align the data to 8 bytes.
-        Span<byte> prefix = stackalloc byte[sizeof(long)];
-        BinaryPrimitives.WriteInt64LittleEndian(prefix, json.Length + padding);
-        using var stream = File.Create(Path.Combine(folder, name));
-        stream.Write(prefix);
-        stream.Write(json);
-        stream.Write("        "u8[..padding]);
-        foreach (var tensor in tensors)
-            _tensor.Write(stream, tensor, seed + (_tensorsWritten++ << 40));
     }
 
     private void WriteJson(string name, JsonObject json) => File.WriteAllText(Path.Combine(folder, name), json.ToJsonString(Indented) + "\n");

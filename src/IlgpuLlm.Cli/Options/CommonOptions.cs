@@ -9,6 +9,13 @@ internal static class CommonOptions
     public static Option<string?> CreateModel() =>
         OptionFactory.Text("--model", "DIR", "Model folder in Hugging Face layout. Default: the embedded demo model.");
 
+    /// <summary>--device.</summary>
+    public static Option<string?> CreateDevice() => OptionFactory.Text("--device", "DEVICE",
+        "auto (CUDA if there is one, else the CPU), cpu, cuda, cuda:N, or ilgpu-cpu (slow, to test kernels). Default: auto.");
+
+    /// <summary>--threads.</summary>
+    public static Option<int?> CreateThreads() => OptionFactory.Number<int>("--threads", "N", "CPU threads; 0: one a physical core. Default: 0.");
+
     /// <summary>--verbose, of every command.</summary>
     public static Option<bool> CreateVerbose()
     {

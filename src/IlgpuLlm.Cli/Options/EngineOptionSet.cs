@@ -6,8 +6,7 @@ namespace IlgpuLlm.Cli.Options;
 internal sealed class EngineOptionSet
 {
     private readonly Option<string?> _model = CommonOptions.CreateModel();
-    private readonly Option<string?> _device = OptionFactory.Text("--device", "DEVICE",
-        "auto (CUDA if there is one, else the CPU), cpu, cuda, cuda:N, or ilgpu-cpu (slow, to test kernels). Default: auto.");
+    private readonly Option<string?> _device = CommonOptions.CreateDevice();
     private readonly Option<string?> _dtype = OptionFactory.Text("--dtype", "TYPE",
         "Weights and KV cache: float32, float16, or auto (float32 for float32 checkpoints, else float16); int4, int8: auto with that --quantization. Default: auto.");
     private readonly Option<string?> _quantization = OptionFactory.Text("--quantization", "METHOD",
@@ -28,7 +27,7 @@ internal sealed class EngineOptionSet
     private readonly Option<int?> _numBlocks = OptionFactory.Number<int>("--num-blocks", "N", "KV cache blocks, whatever the memory.");
     private readonly Option<double?> _gpuMemoryUtilization = OptionFactory.Number<double>("--gpu-memory-utilization", "SHARE",
         "Share of a GPU's memory that may be taken, in (0, 1]. Default: 0.9.");
-    private readonly Option<int?> _threads = OptionFactory.Number<int>("--threads", "N", "CPU threads; 0: one a physical core. Default: 0.");
+    private readonly Option<int?> _threads = CommonOptions.CreateThreads();
 
     /// <summary>Adds the options to a command.</summary>
     public void AddTo(Command command)

@@ -67,7 +67,7 @@ internal sealed class ModelRunner : IModelRunner
     {
         var flight = _flights[_numLaunched++ % _flights.Length];
         flight.Scheduled = scheduled;
-        flight.IsGraph = _graphs is not null && !WantsPromptLogprobs(scheduled) && _graphs.TryRun(scheduled, _rotary);
+        flight.IsGraph = _graphs is not null && !WantsPromptRows(scheduled) && _graphs.TryRun(scheduled, _rotary);
         flight.NeedsLogits = NeedsLogits(scheduled);
         if (flight.IsGraph)
             Array.Clear(flight.Output.Rows, 0, scheduled.Count);
@@ -139,7 +139,7 @@ internal sealed class ModelRunner : IModelRunner
         if (_batch.HasPendingTokens)
             _backend.ResolveTokens(_batch.Metadata.TokenIds, _sampling!.Sampled, _batch.Metadata.NumTokens);
         _model.Forward(_batch.Metadata, _rotary.Table, _cache.Layers);
-        ReportPromptLogprobs(scheduled, output);
+        ReportPromptRows(scheduled, output);
         int numRows = 0, token = -1;
         for (int s = 0; s < scheduled.Count; s++)
         {
@@ -197,16 +197,23 @@ internal sealed class ModelRunner : IModelRunner
         _backend.Download(offset == 0 ? _model.Logits : _model.Logits.Slice(offset, count), _logits.AsSpan(offset, count)); // a slice is an allocation
     }
 
-    private static bool WantsPromptLogprobs(SchedulerOutput scheduled)
+    private static bool WantsPromptRows(SchedulerOutput scheduled)
     {
         for (int s = 0; s < scheduled.Count; s++)
         {
-            var request = scheduled.Requests[s];
-            if (request.Sampling.PromptLogprobs is not null && scheduled.FirstPositions[s] < request.NumPromptTokens - 1)
+            if (scheduled.FirstPositions[s] < NumPromptRows(scheduled.Requests[s]))
                 return true;
         }
         return false;
     }
+
+    /// <summary>The prompt's positions whose logits are wanted on the host. The last one's are those of no token of the prompt.</summary>
+    private static int NumPromptRows(Request request) => request.Sampling switch
+    {
+        { PromptLogits: not null } => request.NumPromptTokens,
+        { PromptLogprobs: not null } => request.NumPromptTokens - 1,
+        _ => 0,
+    };
 
     private static ModelRunnerRow DeviceRow(ReadOnlySpan<int> result, ModelRunnerRow row) => result[0] >= 0
         ? row with { SampledTokenId = result[0] }
@@ -221,22 +228,20 @@ internal sealed class ModelRunner : IModelRunner
         return row with { SampledTokenId = token, Logprobs = logprobs, Error = error };
     }
 
-    /// <summary>Position p's logits give the log-probability of the prompt's token p + 1.</summary>
-    private void ReportPromptLogprobs(SchedulerOutput scheduled, ModelRunnerOutput output)
+    /// <summary>Hands out the logits of prompts, or the log-probabilities that they give: position p's is that of the prompt's token p + 1.</summary>
+    private void ReportPromptRows(SchedulerOutput scheduled, ModelRunnerOutput output)
     {
         for (int s = 0, firstRow = 0; s < scheduled.Count; firstRow += scheduled.NumScheduledTokens[s++])
         {
             var request = scheduled.Requests[s];
             output.Rows[s] = default;
-            if (request.Sampling.PromptLogprobs is not { } count)
-                continue;
             int position = scheduled.FirstPositions[s];
-            int first = Math.Max(position, request.NumPromptLogprobs);
-            int end = Math.Min(position + scheduled.NumScheduledTokens[s], request.NumPromptTokens - 1);
+            int first = Math.Max(position, request.NumPromptRows);
+            int end = Math.Min(position + scheduled.NumScheduledTokens[s], NumPromptRows(request));
             if (first >= end)
                 continue;
-            output.Rows[s] = default(ModelRunnerRow) with { PromptLogprobs = PromptLogprobs(request, first, end, firstRow - position, count) };
-            request.NumPromptLogprobs = end;
+            output.Rows[s] = default(ModelRunnerRow) with { PromptLogprobs = ReportPromptRows(request, first, end, firstRow - position) };
+            request.NumPromptRows = end;
         }
     }
 
@@ -244,10 +249,10 @@ internal sealed class ModelRunner : IModelRunner
     /// <param name="first">The first position.</param>
     /// <param name="end">Behind the last.</param>
     /// <param name="rowOfZero">The row of the step that position 0 would have.</param>
-    /// <param name="count">How many of the likeliest tokens to report.</param>
-    private PositionLogprobs[] PromptLogprobs(Request request, int first, int end, int rowOfZero, int count)
+    private PositionLogprobs[]? ReportPromptRows(Request request, int first, int end, int rowOfZero)
     {
-        var result = new PositionLogprobs[end - first];
+        var sink = request.Sampling.PromptLogits;
+        var result = sink is null ? new PositionLogprobs[end - first] : null;
         for (int start = first; start < end; start += _maxLogits)
         {
             int numRows = Math.Min(_maxLogits, end - start);
@@ -256,8 +261,12 @@ internal sealed class ModelRunner : IModelRunner
             _batch.SendLogitsIndices(_logitsRows.AsSpan(0, numRows));
             _model.ComputeLogits(_batch.Metadata);
             DownloadLogits(0, numRows);
-            for (int i = 0; i < numRows; i++)
-                result[start + i - first] = LogprobsCalculator.Calculate(_logits.AsSpan(i * _vocabSize, _vocabSize), request.TokenIds[start + i + 1], count);
+            sink?.Add(start, numRows, _logits.AsMemory(0, numRows * _vocabSize));
+            for (int i = 0; i < numRows && result is not null; i++)
+            {
+                result[start + i - first] = LogprobsCalculator.Calculate(
+                    _logits.AsSpan(i * _vocabSize, _vocabSize), request.TokenIds[start + i + 1], request.Sampling.PromptLogprobs!.Value);
+            }
         }
         return result;
     }

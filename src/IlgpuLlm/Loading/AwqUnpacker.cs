@@ -13,7 +13,7 @@ internal static class AwqUnpacker
     private const int BlockInputs = 256; // a cache line of 16 words of so many inputs: 16 KiB
 
     /// <summary>The output of a word, counted from its first, that each four bits are of, from the lowest on.</summary>
-    private static ReadOnlySpan<byte> OutputOfNibble => [0, 2, 4, 6, 1, 3, 5, 7];
+    public static ReadOnlySpan<byte> OutputOfNibble => [0, 2, 4, 6, 1, 3, 5, 7];
 
     /// <summary>Codes of <paramref name="numRows"/> outputs.</summary>
     /// <param name="words">[inFeatures, stride].</param>

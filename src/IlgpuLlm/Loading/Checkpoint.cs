@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Collections.Concurrent;
-using System.IO.Enumeration;
 using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
 using IlgpuLlm.Kernels;
@@ -21,8 +20,6 @@ internal sealed class Checkpoint : IWeightSource
 
     // Rows of codes are gathered from all over a tensor: 64 of them read whole cache lines, and more would leave cores without work.
     private const int CodesChunkBytes = 1 << 20;
-
-    private const int MaxListedNames = 5;
 
     private readonly string _folder;
     private readonly CheckpointTensors _tensors;
@@ -109,17 +106,7 @@ internal sealed class Checkpoint : IWeightSource
     /// <inheritdoc/>
     public void VerifyAllUsed(IEnumerable<string> ignorable)
     {
-        string[] patterns = [.. ignorable];
-        var left = _tensors.UnusedNames
-            .Where(name => !patterns.Any(pattern => FileSystemName.MatchesSimpleExpression(pattern, name, ignoreCase: false)))
-            .Order(StringComparer.Ordinal)
-            .ToList();
-        if (left.Count > 0)
-        {
-            string names = string.Join(", ", left.Take(MaxListedNames).Select(MessageText.Quote));
-            string rest = left.Count > MaxListedNames ? $" and {left.Count - MaxListedNames} more" : "";
-            throw new CheckpointException(_folder, $"tensors that are not part of the model: {names}{rest}; config.json must describe all of them");
-        }
+        _tensors.VerifyAllUsed(ignorable);
         _progress?.Report(new LoadProgress(ByteLength, ByteLength, ""));
     }
 
@@ -231,7 +218,7 @@ internal sealed class Checkpoint : IWeightSource
 
     private (MappedTensor Tensor, ElementType Type) UseElements(string name, params long[] shape)
     {
-        var tensor = _tensors.Use(name, type => type.AsWeight() is not null, "F32, F16 or BF16", shape);
+        var tensor = _tensors.UseElements(name, shape);
         return (tensor, tensor.Info.Type.AsWeight()!.Value);
     }
 

@@ -1,11 +1,15 @@
 using System.Collections.Concurrent;
+using System.IO.Enumeration;
 
 namespace IlgpuLlm.Loading;
 
 /// <summary>The mapped safetensors files of a folder and where each tensor lies in them.</summary>
 internal sealed class CheckpointTensors : IDisposable
 {
-    private const string SingleFileName = "model.safetensors";
+    /// <summary>The file of a checkpoint that has no shards.</summary>
+    public const string SingleFileName = "model.safetensors";
+
+    private const int MaxListedNames = 5;
 
     private readonly Dictionary<string, SafetensorsFile> _files = new(StringComparer.Ordinal);
     private readonly Dictionary<string, (SafetensorsFile File, TensorInfo Tensor)> _tensors = new(StringComparer.Ordinal);
@@ -17,9 +21,6 @@ internal sealed class CheckpointTensors : IDisposable
 
     /// <summary>The names of all tensors.</summary>
     public IReadOnlyCollection<string> Names => _tensors.Keys;
-
-    /// <summary>The names of the tensors that <see cref="Use"/> has not found.</summary>
-    public IEnumerable<string> UnusedNames => _tensors.Keys.Where(name => !_used.ContainsKey(name));
 
     /// <summary>The bytes of all tensors.</summary>
     public long ByteLength { get; private set; }
@@ -68,6 +69,30 @@ internal sealed class CheckpointTensors : IDisposable
             throw new CheckpointException(file.Path, $"{what}: dtype: {tensor.Type.Name}, must be {types}");
         _used[name] = true;
         return new MappedTensor(file, tensor);
+    }
+
+    /// <summary>Finds a tensor of floats, which counts as used from now on.</summary>
+    /// <inheritdoc cref="Use" path="/param[@name='name']"/>
+    /// <inheritdoc cref="Use" path="/param[@name='shape']"/>
+    /// <inheritdoc cref="Use" path="/exception"/>
+    public MappedTensor UseElements(string name, params long[] shape) => Use(name, type => type.AsWeight() is not null, "F32, F16 or BF16", shape);
+
+    /// <summary>Checks that <see cref="Use"/> has found every tensor.</summary>
+    /// <param name="ignorable">Names that may be left over; <c>*</c> stands for any text.</param>
+    /// <exception cref="CheckpointException">There are others; the message lists the first of them.</exception>
+    public void VerifyAllUsed(IEnumerable<string> ignorable)
+    {
+        string[] patterns = [.. ignorable];
+        var left = _tensors.Keys
+            .Where(name => !_used.ContainsKey(name) && !patterns.Any(pattern => FileSystemName.MatchesSimpleExpression(pattern, name, ignoreCase: false)))
+            .Order(StringComparer.Ordinal)
+            .ToList();
+        if (left.Count > 0)
+        {
+            string names = string.Join(", ", left.Take(MaxListedNames).Select(MessageText.Quote));
+            string rest = left.Count > MaxListedNames ? $" and {left.Count - MaxListedNames} more" : "";
+            throw new CheckpointException(_folder, $"tensors that are not part of the model: {names}{rest}; config.json must describe all of them");
+        }
     }
 
     /// <summary>Unmaps the files.</summary>

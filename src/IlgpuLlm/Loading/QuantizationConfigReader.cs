@@ -12,7 +12,7 @@ internal static class QuantizationConfigReader
     private const int MaxNumber = 1 << 22;
 
     // The group sizes that kernels are made for; -1 makes a whole row a group.
-    private static readonly int[] GroupSizes = [QuantizationFormat.WholeRow, 32, 64, 128];
+    public static readonly int[] GroupSizes = [QuantizationFormat.WholeRow, 32, 64, 128];
 
     private static readonly (string Name, string Method)[] Files = [("quant_config.json", "awq"), ("quantize_config.json", "gptq")];
 

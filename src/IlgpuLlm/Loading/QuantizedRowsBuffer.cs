@@ -25,11 +25,17 @@ internal readonly struct QuantizedRowsBuffer : IDisposable
     /// <summary>[numRows, inFeatures].</summary>
     public Span<byte> Codes => _codes.AsSpan(0, _numRows * _inFeatures);
 
+    /// <summary>The same, for several threads.</summary>
+    public ReadOnlyMemory<byte> CodeMemory => _codes.AsMemory(0, _numRows * _inFeatures);
+
     /// <summary>[numRows, numGroups].</summary>
     public Span<Half> Scales => MemoryMarshal.Cast<byte, Half>(_scales.AsSpan(0, _numRows * _numGroups * sizeof(ushort)));
 
     /// <summary>[numRows, numGroups].</summary>
     public Span<byte> Zeros => _zeros.AsSpan(0, _numRows * _numGroups);
+
+    /// <summary>The same, for several threads.</summary>
+    public ReadOnlyMemory<byte> ZeroMemory => _zeros.AsMemory(0, _numRows * _numGroups);
 
     /// <summary>All rows.</summary>
     public QuantizedRows Rows => new(Codes, Scales, Zeros);

@@ -42,6 +42,29 @@ internal sealed class LlamaLayer : IDisposable
         Load(source, modules.Down, DownProjection);
     }
 
+    /// <summary>Runs the batch through the layer: <see cref="ActivationBuffers.Hidden"/> is read and updated, unless the observer stops it.</summary>
+    public void Forward(
+        Backend backend, AttentionShape shape, float epsilon, ActivationBuffers buffers, BatchMetadata batch, RotaryTable rotary, KvCacheLayer cache, ILayerObserver? observer = null)
+    {
+        int numTokens = batch.NumTokens;
+        var (hidden, normed, qkv, attention, mlp) = buffers;
+        backend.RmsNorm(hidden, InputNorm, normed, numTokens, epsilon);
+        if (observer?.Observe(LayerInput.Qkv, normed, numTokens) == false)
+            return;
+        backend.Linear(QkvProjection, normed, qkv, numTokens); // [numTokens, qkvWidth]
+        backend.Attention(shape, qkv, rotary, cache, batch, attention); // [numTokens, numHeads * headDim]
+        if (observer?.Observe(LayerInput.Output, attention, numTokens) == false)
+            return;
+        backend.LinearAdd(OutputProjection, attention, hidden, numTokens);
+        backend.RmsNorm(hidden, PostAttentionNorm, normed, numTokens, epsilon);
+        if (observer?.Observe(LayerInput.GateUp, normed, numTokens) == false)
+            return;
+        backend.LinearSiluMul(GateUpProjection, normed, mlp, numTokens); // [numTokens, intermediate]
+        if (observer?.Observe(LayerInput.Down, mlp, numTokens) == false)
+            return;
+        backend.LinearAdd(DownProjection, mlp, hidden, numTokens);
+    }
+
     public void Dispose()
     {
         InputNorm.Dispose();

@@ -60,6 +60,10 @@ internal sealed class LlamaModel : IDisposable
         return (description.TieWordEmbeddings ? table : 2 * table) + layer * config.NumHiddenLayers + hidden;
     }
 
+    /// <summary>Tensors that some checkpoints carry and no model needs: rotary frequencies, which follow from the config, and a copy of the tied output layer.</summary>
+    public static string[] IgnorableTensors(ModelDescription description) =>
+        description.TieWordEmbeddings ? ["*.rotary_emb.inv_freq", "lm_head.weight"] : ["*.rotary_emb.inv_freq"];
+
     /// <summary>Fills all weights, then checks that the checkpoint holds nothing else.</summary>
     /// <exception cref="CheckpointException">A tensor is missing, has the wrong shape or type, or is not one of this model's.</exception>
     public void Load(IWeightSource source)
@@ -70,28 +74,15 @@ internal sealed class LlamaModel : IDisposable
         source.LoadVector("model.norm.weight", _backend, _finalNorm);
         if (!_description.TieWordEmbeddings)
             source.LoadMatrix(new MatrixPart("lm_head", _config.VocabSize, IsInLayer: false), _output, 0);
-        // Some checkpoints carry rotary frequencies, which follow from the config, or a copy of the tied output layer.
-        source.VerifyAllUsed(_description.TieWordEmbeddings ? ["*.rotary_emb.inv_freq", "lm_head.weight"] : ["*.rotary_emb.inv_freq"]);
+        source.VerifyAllUsed(IgnorableTensors(_description));
     }
 
     /// <summary>Runs the batch through all layers and leaves the residual stream for <see cref="ComputeLogits(BatchMetadata)"/>.</summary>
     public void Forward(BatchMetadata batch, RotaryTable rotary, KvCacheLayer[] cache)
     {
-        int numTokens = batch.NumTokens;
-        float epsilon = _config.RmsNormEps;
-        var (hidden, normed, qkv, attention, mlp) = _buffers;
-        _backend.EmbeddingLookup(_embedding, batch.TokenIds, hidden, numTokens); // [numTokens, hidden]
+        _backend.EmbeddingLookup(_embedding, batch.TokenIds, _buffers.Hidden, batch.NumTokens); // [numTokens, hidden]
         for (int i = 0; i < _layers.Length; i++)
-        {
-            var layer = _layers[i];
-            _backend.RmsNorm(hidden, layer.InputNorm, normed, numTokens, epsilon);
-            _backend.Linear(layer.QkvProjection, normed, qkv, numTokens); // [numTokens, qkvWidth]
-            _backend.Attention(Attention, qkv, rotary, cache[i], batch, attention); // [numTokens, numHeads * headDim]
-            _backend.LinearAdd(layer.OutputProjection, attention, hidden, numTokens);
-            _backend.RmsNorm(hidden, layer.PostAttentionNorm, normed, numTokens, epsilon);
-            _backend.LinearSiluMul(layer.GateUpProjection, normed, mlp, numTokens); // [numTokens, intermediate]
-            _backend.LinearAdd(layer.DownProjection, mlp, hidden, numTokens);
-        }
+            _layers[i].Forward(_backend, Attention, _config.RmsNormEps, _buffers, batch, rotary, cache[i]);
     }
 
     /// <summary>Computes the logits of the rows named by <see cref="BatchMetadata.LogitsIndices"/>, at most maxLogits of them.</summary>

@@ -30,7 +30,8 @@ internal static class LogprobsCalculator
         return new PositionLogprobs(new Logprob(chosen, (float)(logits[chosen] - logSum), rank), top);
     }
 
-    private static double LogSumExp(ReadOnlySpan<float> logits)
+    /// <summary>The logarithm of the sum of exponentials of a row; not finite where the row is not.</summary>
+    public static double LogSumExp(ReadOnlySpan<float> logits)
     {
         float max = TensorPrimitives.Max(logits);
         double sum = 0;

@@ -53,8 +53,8 @@ internal sealed class Request
     public int NumComputedTokens { get; set; }
     public int NumPreemptions { get; set; }
 
-    /// <summary>The prompt positions whose log-probabilities were reported, so that a recomputation does not report them twice.</summary>
-    public int NumPromptLogprobs { get; set; }
+    /// <summary>The prompt positions whose logits or log-probabilities were reported, so that a recomputation does not report them twice.</summary>
+    public int NumPromptRows { get; set; }
 
     /// <summary>The cache blocks, in order of position.</summary>
     public ReadOnlySpan<int> BlockTable => _blockTable.AsSpan(0, NumBlocks);

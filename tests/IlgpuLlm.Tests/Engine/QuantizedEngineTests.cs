@@ -1,8 +1,8 @@
 using System.Text.Json.Nodes;
+using IlgpuLlm.Evaluation;
 using IlgpuLlm.Kernels;
 using IlgpuLlm.Loading;
 using IlgpuLlm.Models;
-using IlgpuLlm.Tests.Golden;
 using IlgpuLlm.Tests.Loading;
 using IlgpuLlm.TestSupport;
 
@@ -153,8 +153,8 @@ public sealed class QuantizedEngineTests
 
     private static float[] Logits(string folder, EngineOptions options)
     {
-        using var probe = new ModelProbe(folder, "cpu", "float32", quantization: options.Quantization);
-        return [.. probe.Logits(Ids).SelectMany(row => row)];
+        using var llm = new LLM(new EngineOptions { Model = folder, Device = "cpu", DType = "float32", Quantization = options.Quantization });
+        return [.. new TokenScorer(llm).Logits(Ids).SelectMany(row => row)];
     }
 
     private static void AssertNear(float[] expected, float[] actual)

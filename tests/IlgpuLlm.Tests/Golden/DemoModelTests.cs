@@ -1,4 +1,5 @@
 using System.Text.Json;
+using IlgpuLlm.Evaluation;
 using IlgpuLlm.TestSupport;
 
 namespace IlgpuLlm.Tests.Golden;
@@ -31,10 +32,11 @@ public sealed class DemoModelTests
     [DynamicData(nameof(Devices))]
     public void Logits_LastPosition_MatchTransformersTop20(string device)
     {
-        using var probe = new ModelProbe(DemoModel.DemoModelFolder.FullPath, device, "float32");
+        using var llm = new LLM(new EngineOptions { Device = device, DType = "float32" });
+        var scorer = new TokenScorer(llm);
         foreach (var prompt in Golden.GetProperty("prompts").EnumerateArray())
         {
-            float[] last = probe.Logits(Ints(prompt, "ids"))[^1];
+            float[] last = scorer.Logits(Ints(prompt, "ids"))[^1];
             var top = prompt.GetProperty("top20_ids").EnumerateArray().Zip(prompt.GetProperty("top20_logits").EnumerateArray());
             foreach (var (id, logit) in top)
                 Assert.AreEqual(logit.GetDouble(), last[id.GetInt32()], 1e-3, $"token {id}");
@@ -46,7 +48,7 @@ public sealed class DemoModelTests
     {
         using var llm = new LLM(new EngineOptions { Device = "cpu", DType = "float32" });
         int[] ids = [llm.Tokenizer!.BosTokenId!.Value, .. Ints(Golden.GetProperty("passage"), "ids")];
-        Assert.AreEqual(Golden.GetProperty("passage").GetProperty("logprob_fp32").GetDouble(), SumOfLogprobs(llm, [ids]), 0.02);
+        Assert.AreEqual(Golden.GetProperty("passage").GetProperty("logprob_fp32").GetDouble(), new TokenScorer(llm).Score(ids).Logprobs.Sum(value => (double)value), 0.02);
     }
 
     [TestMethod]
@@ -58,14 +60,11 @@ public sealed class DemoModelTests
         var heldOut = Golden.GetProperty("heldout");
         int[] ids = llm.Tokenizer!.Encode(File.ReadAllText(TestData.Committed("demo", "heldout.txt")), addSpecialTokens: false);
         Assert.AreEqual(heldOut.GetProperty("tokens").GetInt32(), ids.Length);
-        double sum = SumOfLogprobs(llm, ids.Chunk(511).Select(chunk => (int[])[llm.Tokenizer.BosTokenId!.Value, .. chunk]));
-        double perplexity = Math.Exp(-sum / ids.Length), reference = heldOut.GetProperty(expected).GetDouble();
+        var score = new TokenScorer(llm).ScoreText(ids, new ScoringWindows { Length = 512 });
+        Assert.AreEqual(ids.Length, score.NumTokens);
+        double perplexity = score.Perplexity, reference = heldOut.GetProperty(expected).GetDouble();
         Assert.IsTrue(Math.Abs(perplexity / reference - 1) < 1e-3, $"{perplexity} instead of {reference}");
     }
-
-    private static double SumOfLogprobs(LLM llm, IEnumerable<int[]> sequences) =>
-        llm.Generate(sequences.Select(Prompt.FromTokens), new SamplingParams { PromptLogprobs = 0, MaxTokens = 1, Temperature = 0 })
-            .Sum(output => output.PromptLogprobs!.Sum(position => (double)position.Chosen.Value));
 
     private static int[] Ints(JsonElement element, string property) => [.. element.GetProperty(property).EnumerateArray().Select(v => v.GetInt32())];
 }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using IlgpuLlm.Evaluation;
 using IlgpuLlm.TestSupport;
 
 namespace IlgpuLlm.Tests.Golden;
@@ -40,14 +41,14 @@ public sealed class QuantizedStories260KTests
     public void Logits_Cpu_MatchReference(string model)
     {
         var expected = Expected();
-        using var probe = new ModelProbe(TestData.Shared("models", model), "cpu", "float32");
+        using var llm = new LLM(new EngineOptions { Model = TestData.Shared("models", model), Device = "cpu", DType = "float32" });
+        var scorer = new TokenScorer(llm);
         int[] ids = Ints(expected.GetProperty("eval_ids_with_bos"));
-        float[][] logits = probe.Logits(ids);
-        double nll = Enumerable.Range(0, ids.Length - 1).Average(i => LogSumExp(logits[i]) - logits[i][ids[i + 1]]);
+        double nll = -scorer.Score(ids).Logprobs.Average(value => (double)value);
         Assert.AreEqual(expected.GetProperty("mean_nll").GetProperty("w4g64").GetDouble(), nll, 1e-4);
 
         int[] first = [.. Ints(expected.GetProperty("cases")[0].GetProperty("ids")).Take(8)];
-        float[][] actual = probe.Logits(first);
+        var actual = scorer.Logits(first);
         var rows = expected.GetProperty("logits_first_8").EnumerateArray().ToList();
         for (int t = 0; t < first.Length; t++)
         {
@@ -60,12 +61,6 @@ public sealed class QuantizedStories260KTests
 
     private static int[] Generate(LLM llm, int[] prompt, int maxTokens) =>
         [.. llm.Generate([(Prompt.FromTokens(prompt), (SamplingParams?)new SamplingParams { Temperature = 0, IgnoreEos = true, MaxTokens = maxTokens })])[0].Outputs[0].TokenIds];
-
-    private static double LogSumExp(float[] logits)
-    {
-        double max = logits.Max();
-        return max + Math.Log(logits.Sum(v => Math.Exp(v - max)));
-    }
 
     private static int[] Ints(JsonElement element) => [.. element.EnumerateArray().Select(v => v.GetInt32())];
 }

@@ -1,3 +1,4 @@
+using IlgpuLlm.Evaluation;
 using IlgpuLlm.TestSupport;
 
 namespace IlgpuLlm.Tests.Golden;
@@ -32,8 +33,8 @@ public sealed class Stories260KTests
     {
         var golden = TestData.Json(TestData.Shared("vectors", "stories260K_logits.json"));
         int[] tokens = [.. golden.GetProperty("tokens").EnumerateArray().Select(v => v.GetInt32())];
-        using var probe = new ModelProbe(TestData.Shared("models", "stories260K"), device, "float32");
-        float[][] logits = probe.Logits(tokens);
+        using var llm = new LLM(new EngineOptions { Model = TestData.Shared("models", "stories260K"), Device = device, DType = "float32" });
+        var logits = new TokenScorer(llm).Logits(tokens);
         var rows = golden.GetProperty("logits_f64").EnumerateArray().ToList();
         for (int t = 0; t < tokens.Length; t++)
         {

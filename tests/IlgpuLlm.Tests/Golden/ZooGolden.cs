@@ -1,4 +1,5 @@
 using System.Text.Json;
+using IlgpuLlm.Evaluation;
 using IlgpuLlm.TestSupport;
 
 namespace IlgpuLlm.Tests.Golden;
@@ -10,11 +11,12 @@ internal static class ZooGolden
     public static void CheckLogits(string model, string device, string dtype, double tolerance, int maxPromptLength)
     {
         string folder = TestData.Committed("zoo", model);
-        using var probe = new ModelProbe(folder, device, dtype);
+        using var llm = new LLM(new EngineOptions { Model = folder, Device = device, DType = dtype, MaxNumBatchedTokens = 512, MaxNumSeqs = 32 });
+        var scorer = new TokenScorer(llm);
         foreach (var prompt in Prompts(folder, maxPromptLength))
         {
             int[] ids = Ints(prompt, "ids");
-            float[][] logits = probe.Logits(ids);
+            var logits = scorer.Logits(ids);
             var expected = prompt.GetProperty("logits_last").EnumerateArray().Select(v => v.GetDouble()).ToArray();
             double worst = expected.Zip(logits[^1], (e, a) => Math.Abs(e - a)).Max();
             Assert.IsTrue(worst <= tolerance, $"{model} on {device}, {ids.Length} tokens: logits differ by {worst:E1}");
