@@ -47,7 +47,7 @@ public sealed partial class KernelBenchmark
         what.Validate();
         var files = ModelFiles.Read(options);
         double copy = CopyBandwidth.Measure(options);
-        using var backend = BackendFactory.Create(options.Device, options.NumThreads, options.AllowTf32, options.BatchInvariant);
+        using var backend = BackendFactory.Create(options);
         var benchmark = new KernelBenchmark(backend, what, files.Shape, copy);
         benchmark.Run(files.Config.VocabSize, options.BlockSize);
         return benchmark._results;

@@ -17,7 +17,7 @@ internal static partial class EngineBuilder
     public static EngineInfo Inspect(EngineOptions options)
     {
         var model = ModelFiles.Read(options);
-        using var backend = BackendFactory.Create(options.Device, options.NumThreads, options.AllowTf32, options.BatchInvariant);
+        using var backend = BackendFactory.Create(options);
         return Describe(model, backend, Plan(model, backend, model.ReadLayerForms(options), options));
     }
 
@@ -51,7 +51,7 @@ internal static partial class EngineBuilder
     /// <summary>Reads the model's files, tokenizer included, while the device is being opened: half a second each.</summary>
     private static (ModelFiles Model, Backend Backend) Open(EngineOptions options)
     {
-        var opening = Task.Run(() => BackendFactory.Create(options.Device, options.NumThreads, options.AllowTf32, options.BatchInvariant));
+        var opening = Task.Run(() => BackendFactory.Create(options));
         ModelFiles model;
         try
         {
