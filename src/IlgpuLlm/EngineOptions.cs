@@ -40,7 +40,7 @@ public sealed record EngineOptions
     /// What the CPU multiplies weights of 4 and 8 bits with: <c>fp32</c>, the activations as they are, or <c>int8</c>, rounded to 8 bits with a scale for each
     /// 32 of a row, which is several times as fast.
     /// </summary>
-    public string CpuActivations { get; init; } = "fp32";
+    public string CpuActivations { get; init; } = "int8";
 
     /// <summary><c>auto</c> reads the checkpoint; <c>dummy</c> needs config.json alone and makes random weights on the device.</summary>
     public string LoadFormat { get; init; } = "auto";

@@ -105,6 +105,15 @@ public sealed unsafe partial class CpuBackend : Backend
             : CpuQuantizedLinearWeight.ComputeByteLength(layout, format, hasBias, isReordered);
     }
 
+    /// <summary>
+    /// 8 bits in groups of 32 where layers are quantized and meet 8-bit activations: read as floats, the output layer of a small model would take longer than
+    /// all layers.
+    /// </summary>
+    public override QuantizationFormat? OutputQuantization(ModelShape model)
+        => model.Quantization is not null && _activations == CpuActivations.Int8 && model.HiddenSize % CpuDotLayout.BlockLength == 0
+            ? new QuantizationFormat(8, CpuDotLayout.BlockLength)
+            : null;
+
     /// <inheritdoc/>
     public override long WorkspaceByteLength(WorkspaceShape shape)
         => base.WorkspaceByteLength(shape) + NumThreads * AttentionScratch.ComputeByteLength(shape.Model.Attention);

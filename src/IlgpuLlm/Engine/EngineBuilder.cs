@@ -118,7 +118,7 @@ internal static partial class EngineBuilder
 
     private static EngineInfo Describe(ModelFiles model, Backend backend, MemoryPlan plan)
     {
-        long tableBytes = backend.LinearByteLength(model.Config.VocabSize, model.Config.HiddenSize, model.DType, hasBias: false);
+        var (embedding, output) = LlamaModel.TableByteLengths(backend, model.Config, model.Description, model.Shape);
         return new EngineInfo
         {
             ModelFolder = model.Folder.FullPath,
@@ -132,7 +132,7 @@ internal static partial class EngineBuilder
             Device = backend.Device,
             DeviceDescription = backend.Description,
             Memory = plan,
-            WeightBytesPerStep = plan.WeightBytes - (model.Description.TieWordEmbeddings ? 0 : tableBytes),
+            WeightBytesPerStep = plan.WeightBytes - (output > 0 ? embedding : 0),
         };
     }
 
