@@ -81,6 +81,9 @@ public abstract partial class Backend : IDisposable
     public virtual LinearWeight CreateGateUp(ModelShape model, bool hasBias) =>
         CreateLinear(checked(2 * model.IntermediateSize), model.HiddenSize, model.Weights, hasBias);
 
+    /// <summary>How the output layer of a model is to be quantized; null: it is a matrix of the model's type.</summary>
+    public virtual QuantizationFormat? OutputQuantization(ModelShape model) => null;
+
     /// <summary>The type of normalised rows, queries, keys and values, attention outputs and MLP activations.</summary>
     public virtual ElementType ActivationType(ModelShape model) => ElementType.F32;
 

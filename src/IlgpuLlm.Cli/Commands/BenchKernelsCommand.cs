@@ -8,6 +8,9 @@ namespace IlgpuLlm.Cli.Commands;
 /// <summary><c>ilgpullm bench kernels</c>: each operation alone.</summary>
 internal static class BenchKernelsCommand
 {
+    private static readonly (string Column, Func<KernelResult, object?> Value)[] Columns =
+        [("operation", r => r.Name), ("rows", r => r.NumRows), ("us", r => r.Microseconds), ("GB/s", r => r.GigabytesPerSecond)];
+
     /// <summary>Makes the command.</summary>
     public static Command Create(CliConsole console)
     {
@@ -33,8 +36,18 @@ internal static class BenchKernelsCommand
                 LinearShapes = [.. (parse.GetValue(linear) ?? []).Select(ParseShape)],
                 Filter = parse.GetValue(filter),
             });
-            BenchCommand.Write(console, parse.GetValue(json), results, ("operation", r => r.Name), ("rows", r => r.NumRows), ("us", r => r.Microseconds),
-                ("GB/s", r => r.GigabytesPerSecond), ("% of copy", r => r.PercentOfCopy), ("TFLOP/s", r => r.Teraflops), ("% of peak", r => r.PercentOfPeak));
+            bool isJson = parse.GetValue(json);
+            if (results.FirstOrDefault()?.CpuPeak is not { } peak)
+            {
+                BenchCommand.Write(console, isJson, results, [.. Columns, ("% of copy", r => r.PercentOfCopy), ("TFLOP/s", r => r.Teraflops), ("% of peak", r => r.PercentOfPeak)]);
+                return ExitCode.Success;
+            }
+            if (!isJson)
+            {
+                console.Out.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                    $"peak: multiply-add {peak.Gigaflops:F1} GFLOP/s, read {peak.ReadGigabytesPerSecond:F1} GB/s, triad {peak.TriadGigabytesPerSecond:F1} GB/s"));
+            }
+            BenchCommand.Write(console, isJson, results, [.. Columns, ("% of read", r => r.PercentOfRead), ("GFLOP/s", r => r.Teraflops * 1e3), ("% of peak", r => r.PercentOfPeak)]);
             return ExitCode.Success;
         });
         return command;

@@ -15,6 +15,8 @@ internal sealed class EngineOptionSet
         "Lets CUDA devices round the operands of float32 products to TF32 (10 bits of mantissa), on tensor cores. Not tested on a card yet.");
     private readonly Option<bool> _batchInvariant = OptionFactory.Flag("--batch-invariant",
         "A request's output is the same bits whatever else is in its batches; slower on a GPU, always so on the CPU.");
+    private readonly Option<string?> _cpuActivations = OptionFactory.Text("--cpu-activations", "TYPE",
+        "What the CPU multiplies weights of 4 and 8 bits with: fp32, or int8 (rounded, with a scale for each 32; several times as fast). Default: fp32.");
     private readonly Option<string?> _loadFormat = OptionFactory.Text("--load-format", "FORMAT",
         "auto reads the checkpoint; dummy needs config.json alone and makes random weights. Default: auto.");
     private readonly Option<int?> _maxModelLen = OptionFactory.Number<int>("--max-model-len", "N",
@@ -32,7 +34,7 @@ internal sealed class EngineOptionSet
     /// <summary>Adds the options to a command.</summary>
     public void AddTo(Command command)
     {
-        foreach (Option option in (Option[])[_model, _device, _dtype, _quantization, _allowTf32, _batchInvariant, _loadFormat, _maxModelLen, _maxNumSeqs, _maxNumBatchedTokens,
+        foreach (Option option in (Option[])[_model, _device, _dtype, _quantization, _allowTf32, _batchInvariant, _cpuActivations, _loadFormat, _maxModelLen, _maxNumSeqs, _maxNumBatchedTokens,
             _blockSize, _kvCacheMemory, _numBlocks, _gpuMemoryUtilization, _threads])
             command.Options.Add(option);
     }
@@ -50,6 +52,7 @@ internal sealed class EngineOptionSet
             Quantization = parse.GetValue(_quantization) ?? defaults.Quantization,
             AllowTf32 = parse.GetValue(_allowTf32),
             BatchInvariant = parse.GetValue(_batchInvariant),
+            CpuActivations = parse.GetValue(_cpuActivations) ?? defaults.CpuActivations,
             LoadFormat = parse.GetValue(_loadFormat) ?? defaults.LoadFormat,
             MaxModelLen = parse.GetValue(_maxModelLen),
             MaxNumSeqs = parse.GetValue(_maxNumSeqs) ?? defaults.MaxNumSeqs,

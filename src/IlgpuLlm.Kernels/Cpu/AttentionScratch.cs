@@ -1,50 +1,86 @@
 namespace IlgpuLlm.Kernels.Cpu;
 
-/// <summary>One thread's memory for the attention kernel.</summary>
+/// <summary>One thread's memory for the attention kernel. A row is a query head of a token.</summary>
 internal sealed unsafe class AttentionScratch : IDisposable
 {
-    /// <summary>Positions that one step of the online softmax takes, counted from the first visible one.</summary>
+    /// <summary>Positions that one step of the online softmax takes: [n * BlockLength, (n + 1) * BlockLength), whatever the token sees of them.</summary>
     public const int BlockLength = 32;
 
+    /// <summary>Rows whose weights multiply values together.</summary>
+    public const int TileRows = 4;
+
+    /// <summary>Rows of an item, where a token's heads are not more. Keys and values are located, and widened, once for all of them.</summary>
+    private const int ItemRows = 32;
+
+    // Scores are computed four at a time, of which the last may reach beyond the block.
+    private const int NumPointers = BlockLength + 4;
+
     private readonly NativeBlock _block;
-    private readonly int _queryWidth;
+    private readonly int _numRows;
 
     public AttentionScratch(AttentionShape shape)
     {
-        _queryWidth = shape.QueryWidth;
         HeadDim = shape.HeadDim;
-        NumHeads = shape.NumHeads;
+        _numRows = MaxRows(shape);
         _block = new NativeBlock(ComputeByteLength(shape));
     }
 
     public int HeadDim { get; }
 
-    public int NumHeads { get; }
+    /// <summary>Sums over the lanes of one row's products, before they are added up: [BlockLength, at most 16].</summary>
+    public float* Products => (float*)_block.Pointer;
 
-    /// <summary>Where the keys of the block's positions lie, as floats: [BlockLength].</summary>
-    public float** Keys => (float**)_block.Pointer;
+    /// <summary>[TileRows, BlockLength].</summary>
+    public float* Scores => Products + BlockLength * 16;
 
-    /// <summary>Likewise the values.</summary>
-    public float** Values => Keys + BlockLength;
+    /// <summary>The tile's weights as values meet them: [BlockLength, TileRows].</summary>
+    public float* Weights => Scores + TileRows * BlockLength;
 
-    /// <summary>[BlockLength].</summary>
-    public float* Scores => (float*)(Values + BlockLength);
+    /// <summary>Weighted sums of values: [rows, HeadDim].</summary>
+    public float* Sums => Weights + TileRows * BlockLength;
 
     /// <summary>Keys and values of an F16 cache, widened: [2, BlockLength, HeadDim].</summary>
-    public float* Widened => Scores + BlockLength;
+    public float* Widened => Sums + (long)_numRows * HeadDim;
 
-    /// <summary>Weighted sums of values: [NumHeads, HeadDim].</summary>
-    public float* Sums => Widened + 2 * BlockLength * HeadDim;
+    /// <summary>The largest score of each row so far: [rows].</summary>
+    public float* Maxima => Widened + 2L * BlockLength * HeadDim;
 
-    /// <summary>The largest score of each head so far: [NumHeads].</summary>
-    public float* Maxima => Sums + _queryWidth;
+    /// <summary>The sum of weights of each row so far: [rows].</summary>
+    public float* TotalWeights => Maxima + _numRows;
 
-    /// <summary>The sum of weights of each head so far: [NumHeads].</summary>
-    public float* Weights => Maxima + NumHeads;
+    /// <summary>What a row's sums are multiplied with before a block's are added: [rows].</summary>
+    public float* Corrections => TotalWeights + _numRows;
+
+    /// <summary>Where the keys of the block's positions lie, as floats: [NumPointers].</summary>
+    public float** Keys => (float**)(Corrections + (_numRows + 1L) / 2 * 2);
+
+    /// <summary>Likewise the values.</summary>
+    public float** Values => Keys + NumPointers;
+
+    /// <summary>The tokens of an item of so many heads.</summary>
+    public static int TokensOfItem(int numHeads) => Math.Max(1, ItemRows / numHeads);
+
+    public bool Fits(AttentionShape shape) => HeadDim >= shape.HeadDim && _numRows >= MaxRows(shape);
 
     public static long ComputeByteLength(AttentionShape shape)
-        => 2 * BlockLength * sizeof(float*)
-            + sizeof(float) * (BlockLength + 2L * BlockLength * shape.HeadDim + shape.QueryWidth + 2L * shape.NumHeads);
+    {
+        long numRows = MaxRows(shape);
+        return sizeof(float) * (BlockLength * 16L + 2 * TileRows * BlockLength + (numRows + 2L * BlockLength) * shape.HeadDim + 3 * numRows + 2)
+            + 2L * NumPointers * sizeof(float*);
+    }
+
+    /// <summary>Points what lies behind the block's last position to that: what is read there is not used.</summary>
+    public void Pad(int end)
+    {
+        float** keys = Keys, values = Values;
+        for (int i = end; i < NumPointers; i++)
+        {
+            keys[i] = keys[end - 1];
+            values[i] = values[end - 1];
+        }
+    }
 
     public void Dispose() => _block.Dispose();
+
+    private static int MaxRows(AttentionShape shape) => Math.Max(ItemRows, shape.NumHeads / shape.NumKvHeads);
 }

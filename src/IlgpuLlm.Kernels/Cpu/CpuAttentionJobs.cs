@@ -49,7 +49,7 @@ internal sealed unsafe class RotaryJob(CpuKernels kernels) : ParallelJob
     }
 }
 
-/// <summary>Tokens and key-value heads of PagedAttention.</summary>
+/// <summary>Runs of tokens and key-value heads of PagedAttention.</summary>
 internal sealed unsafe class AttentionJob(CpuKernels kernels) : ParallelJob
 {
     public AttentionScratch[] Scratch = [];
@@ -66,33 +66,51 @@ internal sealed unsafe class AttentionJob(CpuKernels kernels) : ParallelJob
 
     public override void Execute(int part, int numParts)
     {
-        int group = Shape.NumHeads / Shape.NumKvHeads, splits = CountSplits(group, numParts);
+        int group = Shape.NumHeads / Shape.NumKvHeads, splits = CountSplits(group, numParts), item = 0;
         CpuKernels forHead = kernels.WidestDividing(Shape.HeadDim);
-        // Tokens of one key-value head after each other, so that its keys stay in the cache; dealt out one by one, since later tokens see more.
-        for (long item = part; item < (long)NumTokens * Shape.NumKvHeads * splits; item += numParts)
+        // Dealt out one by one, since later tokens see more.
+        for (int token = 0, count; token < NumTokens; token += count)
         {
-            int token = (int)(item % NumTokens), kvHead = (int)(item / NumTokens / splits), split = (int)(item / NumTokens % splits);
-            (int first, int end) = Share(group, split, splits);
-            int head = kvHead * group + first, position = Positions[token], sequence = TokenSequences[token];
-            if ((uint)sequence >= (uint)NumSeqs || position < 0 || position / Cache.BlockSize >= MaxBlocksPerSeq)
-                throw new ArgumentException($"token {token}: sequence {sequence} of {NumSeqs}, position {position} with {MaxBlocksPerSeq} blocks of {Cache.BlockSize}");
-            forHead.Attend(
-                new AttentionItem
+            count = CountRun(token, AttentionScratch.TokensOfItem(group));
+            for (int i = 0; i < Shape.NumKvHeads * splits; i++, item++)
+                if (item % numParts == part)
                 {
-                    Query = Qkv + (long)token * Shape.QkvWidth + head * Shape.HeadDim,
-                    Output = Output + (long)token * Shape.QueryWidth + head * Shape.HeadDim,
-                    NumHeads = end - first,
-                    HeadDim = Shape.HeadDim,
-                    Scale = Shape.Scale,
-                    Position = position,
-                    FirstVisible = Shape.FirstVisible(position),
-                    BlockTable = BlockTables + (long)sequence * MaxBlocksPerSeq,
-                    Cache = Cache,
-                    KvHead = kvHead,
-                    NumKvHeads = Shape.NumKvHeads,
-                },
-                Scratch[part]);
+                    (int first, int end) = Share(group, i % splits, splits);
+                    Attend(forHead, token, count, i / splits, first, end, Scratch[part]);
+                }
         }
+    }
+
+    private void Attend(CpuKernels forHead, int token, int count, int kvHead, int firstHead, int endHead, AttentionScratch scratch)
+    {
+        int head = kvHead * (Shape.NumHeads / Shape.NumKvHeads) + firstHead, position = Positions[token], last = position + count - 1, sequence = TokenSequences[token];
+        if ((uint)sequence >= (uint)NumSeqs || position < 0 || last / Cache.BlockSize >= MaxBlocksPerSeq)
+            throw new ArgumentException($"token {token}: sequence {sequence} of {NumSeqs}, position {last} with {MaxBlocksPerSeq} blocks of {Cache.BlockSize}");
+        forHead.Attend(
+            new AttentionItem
+            {
+                Query = Qkv + (long)token * Shape.QkvWidth + head * Shape.HeadDim,
+                QueryStride = Shape.QkvWidth,
+                Output = Output + (long)token * Shape.QueryWidth + head * Shape.HeadDim,
+                OutputStride = Shape.QueryWidth,
+                NumTokens = count,
+                NumHeads = endHead - firstHead,
+                Shape = Shape,
+                FirstPosition = position,
+                BlockTable = BlockTables + (long)sequence * MaxBlocksPerSeq,
+                Cache = Cache,
+                KvHead = kvHead,
+            },
+            scratch);
+    }
+
+    /// <summary>How many tokens from this one on, at most so many, are of one sequence and follow each other.</summary>
+    private int CountRun(int token, int most)
+    {
+        int count = 1;
+        while (count < most && token + count < NumTokens && TokenSequences[token + count] == TokenSequences[token] && Positions[token + count] == Positions[token] + count)
+            count++;
+        return count;
     }
 
     /// <summary>

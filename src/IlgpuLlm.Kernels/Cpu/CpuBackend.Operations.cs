@@ -66,7 +66,7 @@ public sealed unsafe partial class CpuBackend
         ShapeChecks.Buffer(batch.Positions, ElementType.I32, batch.NumTokens, 1, nameof(batch.Positions));
         ShapeChecks.Buffer(batch.TokenSequences, ElementType.I32, batch.NumTokens, 1, nameof(batch.TokenSequences));
         ShapeChecks.Buffer(batch.BlockTables, ElementType.I32, batch.NumSeqs, batch.MaxBlocksPerSeq, nameof(batch.BlockTables));
-        if (_attention.Scratch is not [var scratch, ..] || scratch.HeadDim < shape.HeadDim || scratch.NumHeads < shape.NumHeads)
+        if (_attention.Scratch is not [var scratch, ..] || !scratch.Fits(shape))
             throw new ArgumentException($"no workspace was reserved for {shape.NumHeads} heads of {shape.HeadDim}", nameof(shape));
         _attention.Shape = shape;
         _attention.Qkv = CpuBuffer.From(qkv).Floats;

@@ -13,6 +13,7 @@ public sealed unsafe partial class CpuBackend : Backend
 
     private readonly CpuThreadPool _pool;
     private readonly CpuKernels _kernels;
+    private readonly CpuActivations _activations;
     private readonly NativeBlock _linearScratch;
     private long _numAllocations;
     private readonly LinearJob _linear;
@@ -29,14 +30,16 @@ public sealed unsafe partial class CpuBackend : Backend
     /// <see cref="Environment.ProcessorCount"/>.
     /// </param>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="numThreads"/> is negative.</exception>
-    public CpuBackend(int numThreads = 0)
-        : this(numThreads, CpuKernels.WidestFirst[0])
+    /// <param name="activations">What quantized weights are multiplied with.</param>
+    public CpuBackend(int numThreads = 0, CpuActivations activations = CpuActivations.Float32)
+        : this(numThreads, CpuKernels.WidestFirst[0], activations)
     {
     }
 
-    internal CpuBackend(int numThreads, CpuKernels kernels)
+    internal CpuBackend(int numThreads, CpuKernels kernels, CpuActivations activations = CpuActivations.Float32)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(numThreads);
+        _activations = activations;
         _kernels = kernels;
         _pool = new CpuThreadPool(numThreads == 0 ? CpuTopology.CountPhysicalCores() : numThreads);
         _linearScratch = new NativeBlock((long)NumThreads * _kernels.LinearScratchLength * sizeof(float));
@@ -89,11 +92,27 @@ public sealed unsafe partial class CpuBackend : Backend
 
     /// <inheritdoc/>
     public override LinearWeight CreateQuantizedLinear(int outFeatures, int inFeatures, QuantizationFormat format, bool hasBias, ReadOnlySpan<int> inputOrder)
-        => new CpuQuantizedLinearWeight(_pool, _kernels.PanelWidth, outFeatures, inFeatures, format, hasBias, inputOrder);
+        => MultipliesDots(outFeatures, inFeatures, format)
+            ? new CpuDotLinearWeight(_pool, _kernels.PanelWidth, outFeatures, inFeatures, format, hasBias, inputOrder)
+            : new CpuQuantizedLinearWeight(_pool, _kernels.PanelWidth, outFeatures, inFeatures, format, hasBias, inputOrder);
 
     /// <inheritdoc/>
     public override long QuantizedLinearByteLength(int outFeatures, int inFeatures, QuantizationFormat format, bool hasBias, bool isReordered)
-        => CpuQuantizedLinearWeight.ComputeByteLength(new PanelLayout(outFeatures, inFeatures, _kernels.PanelWidth), format, hasBias, isReordered);
+    {
+        var layout = new PanelLayout(outFeatures, inFeatures, _kernels.PanelWidth);
+        return MultipliesDots(outFeatures, inFeatures, format)
+            ? CpuDotLinearWeight.ComputeByteLength(layout, format, hasBias, isReordered)
+            : CpuQuantizedLinearWeight.ComputeByteLength(layout, format, hasBias, isReordered);
+    }
+
+    /// <summary>
+    /// 8 bits in groups of 32 where layers are quantized and meet 8-bit activations: read as floats, the output layer of a small model would take longer than
+    /// all layers.
+    /// </summary>
+    public override QuantizationFormat? OutputQuantization(ModelShape model)
+        => model.Quantization is not null && _activations == CpuActivations.Int8 && model.HiddenSize % CpuDotLayout.BlockLength == 0
+            ? new QuantizationFormat(8, CpuDotLayout.BlockLength)
+            : null;
 
     /// <inheritdoc/>
     public override long WorkspaceByteLength(WorkspaceShape shape)
@@ -168,6 +187,10 @@ public sealed unsafe partial class CpuBackend : Backend
         foreach (AttentionScratch scratch in _attention.Scratch)
             scratch.Dispose();
     }
+
+    private bool MultipliesDots(int outFeatures, int inFeatures, QuantizationFormat format)
+        => _activations == CpuActivations.Int8 && CpuDotLayout.Supports(format, inFeatures)
+            && _kernels.CanMultiplyDots(new CpuDotLayout(new PanelLayout(outFeatures, inFeatures, _kernels.PanelWidth), format.Bits, format.GroupLength(inFeatures)));
 
     private void Run(ParallelJob job, long work)
     {

@@ -26,8 +26,13 @@ internal sealed unsafe class LinearJob(CpuKernels kernels, NativeBlock scratch) 
     public override void Execute(int part, int numParts)
     {
         (int first, int end) = Share(Weight.Layout.NumPanels, part, numParts);
-        if (first < end)
-            kernels.Linear(Weight, Input, Output, NumRows, Accumulate, first, end, (float*)scratch.Pointer + (long)part * kernels.LinearScratchLength);
+        if (first == end)
+            return;
+        float* own = (float*)scratch.Pointer + (long)part * kernels.LinearScratchLength;
+        if (Weight is CpuDotLinearWeight dots)
+            kernels.Linear(dots, Input, Output, NumRows, Accumulate, first, end, own);
+        else
+            kernels.Linear((CpuBlockedWeight)Weight, Input, Output, NumRows, Accumulate, first, end, own);
     }
 }
 

@@ -24,11 +24,17 @@ internal abstract unsafe class CpuKernels
     /// <summary>The rows of a weight that lie side by side.</summary>
     public int PanelWidth => 2 * VectorLength;
 
-    /// <summary>Floats of scratch that <see cref="Linear"/> needs.</summary>
+    /// <summary>Floats of scratch that products need.</summary>
     public abstract int LinearScratchLength { get; }
 
     /// <summary>Panels [firstPanel, endPanel) of output = input W^T + bias, or of output += that.</summary>
-    public abstract void Linear(CpuPanelWeight weight, float* input, float* output, int numRows, bool accumulate, int firstPanel, int endPanel, float* scratch);
+    public abstract void Linear(CpuBlockedWeight weight, float* input, float* output, int numRows, bool accumulate, int firstPanel, int endPanel, float* scratch);
+
+    /// <summary>The same with activations rounded to 8 bits.</summary>
+    public abstract void Linear(CpuDotLinearWeight weight, float* input, float* output, int numRows, bool accumulate, int firstPanel, int endPanel, float* scratch);
+
+    /// <summary>Whether the scratch of <see cref="LinearScratchLength"/> holds a row of so many activations of 8 bits.</summary>
+    public abstract bool CanMultiplyDots(CpuDotLayout layout);
 
     /// <summary>One row of RmsNorm.</summary>
     public abstract void RmsNorm(float* x, float* weight, float* output, int width, float epsilon);
@@ -41,6 +47,18 @@ internal abstract unsafe class CpuKernels
 
     /// <summary>Attention of the query heads of one token that share a key-value head; headDim is a multiple of <see cref="VectorLength"/>.</summary>
     public abstract void Attend(in AttentionItem item, AttentionScratch scratch);
+
+    /// <summary>Multiplications and additions of a round of <see cref="MultiplyAddPeak"/>.</summary>
+    public abstract int MultiplyAddPeakFlops { get; }
+
+    /// <summary>Rounds of multiply-adds that wait for nothing but the units. Returns their sum, so that none is left out.</summary>
+    public abstract float MultiplyAddPeak(int numRounds);
+
+    /// <summary>The sum of what lies in whole groups of four vectors.</summary>
+    public abstract float ReadPeak(float* source, int length);
+
+    /// <summary>a = b + 3 c in whole vectors.</summary>
+    public abstract void TriadPeak(float* a, float* b, float* c, int length);
 
     private static IEnumerable<CpuKernels> CreateAll()
     {

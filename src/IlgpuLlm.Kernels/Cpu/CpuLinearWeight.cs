@@ -1,13 +1,15 @@
 using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using IlgpuLlm.Kernels.Cpu.Simd;
 
 namespace IlgpuLlm.Kernels.Cpu;
 
-/// <summary>A linear layer's matrix of floats or halves in panels.</summary>
-public sealed unsafe class CpuLinearWeight : CpuPanelWeight
+/// <summary>A linear layer's matrix of floats, or of halves as <see cref="PackedHalf"/> stores them, in panels.</summary>
+public sealed unsafe class CpuLinearWeight : CpuBlockedWeight
 {
     private readonly NativeBlock _panels;
+    private readonly WeightOutliers _outliers = new();
 
     internal CpuLinearWeight(CpuThreadPool pool, int panelWidth, int outFeatures, int inFeatures, ElementType storage, bool hasBias)
         : base(pool, new PanelLayout(outFeatures, inFeatures, panelWidth), storage, hasBias, quantization: null)
@@ -15,6 +17,8 @@ public sealed unsafe class CpuLinearWeight : CpuPanelWeight
         _panels = new NativeBlock(Layout.Length * storage.SizeInBytes(), isDense: true);
         ClearMissingRows();
     }
+
+    internal override float InputScale => Storage == ElementType.F32 ? 1 : PackedHalf.InputScale;
 
     /// <inheritdoc/>
     public override long ByteLength => ComputeByteLength(Layout, Storage, HasBias);
@@ -29,6 +33,9 @@ public sealed unsafe class CpuLinearWeight : CpuPanelWeight
         return _panels.Pointer + Layout.Offset(block, panel) * Storage.SizeInBytes();
     }
 
+    internal override void AddOutliers(float* input, int rows, float* output, int firstPanel, int endPanel)
+        => _outliers.AddProducts(input, InFeatures, rows, output, OutFeatures, firstPanel * Layout.PanelWidth, endPanel * Layout.PanelWidth);
+
     internal override PanelBlock Block(int block, int panel) => new()
     {
         Format = Storage == ElementType.F32 ? PanelFormat.F32 : PanelFormat.F16,
@@ -42,30 +49,33 @@ public sealed unsafe class CpuLinearWeight : CpuPanelWeight
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     protected override void LoadRowsCore(int firstRow, int numRows, ElementType sourceType, ReadOnlySpan<byte> source)
     {
-        int elementSize = sourceType.SizeInBytes(), endRow = firstRow + numRows;
+        int elementSize = sourceType.SizeInBytes(), endRow = firstRow + numRows, width = Layout.PanelWidth;
+        _outliers.Forget(firstRow, endRow);
         float* floats = stackalloc float[PanelLayout.BlockDepth];
         Half* halves = stackalloc Half[PanelLayout.BlockDepth];
         // All rows of a panel's block before the next block: the 32 KiB that they scatter into stay in the first-level cache.
         for (int row = firstRow, end; row < endRow; row = end)
         {
-            end = Math.Min(endRow, (row / Layout.PanelWidth + 1) * Layout.PanelWidth);
+            end = Math.Min(endRow, (row / width + 1) * width);
             for (int block = 0; block < Layout.NumBlocks; block++)
                 for (int r = row; r < end; r++)
                 {
                     int depth = Layout.Depth(block);
                     long offset = ((long)(r - firstRow) * InFeatures + block * PanelLayout.BlockDepth) * elementSize;
                     ReadOnlySpan<byte> segment = source.Slice((int)offset, depth * elementSize);
-                    byte* panel = Panel(block, r / Layout.PanelWidth);
-                    int lane = r % Layout.PanelWidth;
+                    byte* panel = Panel(block, r / width);
+                    int lane = r % width;
                     if (Storage == ElementType.F32)
                     {
                         ElementConversion.ToFloats(segment, sourceType, new Span<float>(floats, depth));
-                        Scatter(floats, (float*)panel + lane, depth);
+                        for (int k = 0; k < depth; k++)
+                            ((float*)panel)[k * width + lane] = floats[k];
                     }
                     else
                     {
                         ElementConversion.ToHalves(segment, sourceType, new Span<float>(floats, depth), new Span<Half>(halves, depth));
-                        Scatter((ushort*)halves, (ushort*)panel + lane, depth);
+                        for (int k = 0; k < depth; k++)
+                            StoreHalf(BitConverter.HalfToUInt16Bits(halves[k]), (ushort*)panel + k * width + lane, r, block * PanelLayout.BlockDepth + k);
                     }
                 }
         }
@@ -82,8 +92,9 @@ public sealed unsafe class CpuLinearWeight : CpuPanelWeight
             for (int k = 0; k < depth; k++, destination++)
                 *destination = Storage == ElementType.F32
                     ? ((float*)source)[k * Layout.PanelWidth + lane]
-                    : (float)((Half*)source)[k * Layout.PanelWidth + lane];
+                    : PackedHalf.Decode(((ushort*)source)[k * Layout.PanelWidth + lane]);
         }
+        _outliers.AddTo(row, destination - InFeatures);
     }
 
     /// <inheritdoc/>
@@ -105,12 +116,10 @@ public sealed unsafe class CpuLinearWeight : CpuPanelWeight
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private void Scatter<T>(T* source, T* destination, int count)
-        where T : unmanaged
+    private void StoreHalf(ushort half, ushort* destination, int row, int input)
     {
-        int stride = Layout.PanelWidth;
-        for (int k = 0; k < count; k++, destination += stride)
-            *destination = source[k];
+        if (!PackedHalf.TryEncode(half, out *destination))
+            _outliers.Add(row, input, BitConverter.UInt16BitsToHalf(half));
     }
 
     /// <summary>Element (row, k) is a hash of the seed and row * inFeatures + k, whichever thread computes it.</summary>
@@ -121,7 +130,9 @@ public sealed unsafe class CpuLinearWeight : CpuPanelWeight
         {
             PanelLayout layout = weight.Layout;
             (int first, int end) = Share(layout.NumPanels, part, numParts);
+            weight._outliers.Forget(first * layout.PanelWidth, end * layout.PanelWidth);
             Span<float> lanes = stackalloc float[layout.PanelWidth];
+            Span<Half> halves = stackalloc Half[layout.PanelWidth];
             for (int block = 0; block < layout.NumBlocks; block++)
                 for (int panel = first; panel < end; panel++)
                 {
@@ -135,7 +146,11 @@ public sealed unsafe class CpuLinearWeight : CpuPanelWeight
                         if (weight.Storage == ElementType.F32)
                             lanes[..count].CopyTo(new Span<float>((float*)destination + k * layout.PanelWidth, count));
                         else
-                            TensorPrimitives.ConvertToHalf(lanes[..count], new Span<Half>((Half*)destination + k * layout.PanelWidth, count));
+                        {
+                            TensorPrimitives.ConvertToHalf(lanes[..count], halves);
+                            for (int lane = 0; lane < count; lane++)
+                                weight.StoreHalf(BitConverter.HalfToUInt16Bits(halves[lane]), (ushort*)destination + k * layout.PanelWidth + lane, row + lane, block * PanelLayout.BlockDepth + k);
+                        }
                     }
                 }
         }

@@ -30,9 +30,6 @@ public abstract unsafe class CpuPanelWeight : LinearWeight
 
     private protected static long BiasByteLength(PanelLayout layout, bool hasBias) => hasBias ? layout.OutFeatures * (long)sizeof(float) : 0;
 
-    /// <summary>A panel's block.</summary>
-    internal abstract PanelBlock Block(int block, int panel);
-
     /// <inheritdoc/>
     public override void LoadBias(int first, ReadOnlySpan<float> values)
     {
@@ -59,12 +56,22 @@ public abstract unsafe class CpuPanelWeight : LinearWeight
 
     /// <summary>SplitMix64's output function; the upper bits are the better ones.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private protected static ulong Hash(ulong seed, ulong index)
+    internal static ulong Hash(ulong seed, ulong index)
     {
         ulong z = seed * 0xD1342543DE82EF95 + (index + 1) * 0x9E3779B97F4A7C15;
         z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
         z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
         return z ^ (z >> 31);
+    }
+
+    private protected NativeBlock? CopyOrder(ReadOnlySpan<int> order)
+    {
+        CheckInputOrder(order);
+        if (order.IsEmpty)
+            return null;
+        var result = new NativeBlock(order.Length * (long)sizeof(int));
+        order.CopyTo(new Span<int>((int*)result.Pointer, order.Length));
+        return result;
     }
 
     private void ClearBias() => NativeMemory.Clear(Bias, (nuint)_bias!.ByteLength);

@@ -3,29 +3,25 @@ using System.Runtime.InteropServices;
 
 namespace IlgpuLlm.Kernels.Cpu;
 
-/// <summary>A linear layer's matrix of 4-bit or 8-bit codes in panels, with a scale (a half) and a zero point (a byte) for each group of a row.</summary>
-public sealed unsafe class CpuQuantizedLinearWeight : CpuPanelWeight
+/// <summary>A linear layer's matrix of 4-bit or 8-bit codes that are multiplied with floats, in panels, with a scale (a half) and a zero point (a byte) for each group of a row.</summary>
+public sealed unsafe class CpuQuantizedLinearWeight : CpuBlockedWeight
 {
     private readonly NativeBlock _codes;
-    private readonly NativeBlock _scales; // [numPanels, numGroups, panelWidth]
-    private readonly NativeBlock _zeros; // [numPanels, numGroups, panelWidth]
+    private readonly PanelScales _scales;
     private readonly NativeBlock? _inputOrder;
     private readonly int _groupLength;
-    private readonly int _numGroups;
 
     internal CpuQuantizedLinearWeight(
         CpuThreadPool pool, int panelWidth, int outFeatures, int inFeatures, QuantizationFormat format, bool hasBias, ReadOnlySpan<int> inputOrder)
         : base(pool, new PanelLayout(outFeatures, inFeatures, panelWidth), ElementType.F32, hasBias, format)
     {
         _groupLength = format.GroupLength(inFeatures);
-        _numGroups = format.NumGroups(inFeatures);
         // Two neighbouring inputs share a byte and are dequantised with one group's scale.
-        if (format.Bits == 4 && _numGroups > 1 && _groupLength % 2 != 0)
+        if (format.Bits == 4 && format.NumGroups(inFeatures) > 1 && _groupLength % 2 != 0)
             throw new NotSupportedException($"groups of {_groupLength} inputs of 4 bits are not supported: the size must be even, or that of a whole row");
         _inputOrder = CopyOrder(inputOrder);
         _codes = new NativeBlock(CodesByteLength(Layout, format), isDense: true);
-        _scales = new NativeBlock(NumScales * sizeof(Half), isDense: true);
-        _zeros = new NativeBlock(NumScales, isDense: true);
+        _scales = new PanelScales(Layout, format.NumGroups(inFeatures));
         ClearMissingRows();
     }
 
@@ -34,24 +30,21 @@ public sealed unsafe class CpuQuantizedLinearWeight : CpuPanelWeight
 
     internal override int* InputOrder => _inputOrder is null ? null : (int*)_inputOrder.Pointer;
 
-    private long NumScales => (long)Layout.NumPanels * Layout.PanelWidth * _numGroups;
-
     internal static long ComputeByteLength(PanelLayout layout, QuantizationFormat format, bool hasBias, bool isReordered)
         => CodesByteLength(layout, format)
-            + (long)layout.NumPanels * layout.PanelWidth * format.NumGroups(layout.InFeatures) * (sizeof(Half) + sizeof(byte))
+            + PanelScales.ComputeByteLength(layout, format.NumGroups(layout.InFeatures))
             + (isReordered ? layout.InFeatures * (long)sizeof(int) : 0)
             + BiasByteLength(layout, hasBias);
 
     internal override PanelBlock Block(int block, int panel)
     {
         ObjectDisposedException.ThrowIf(_codes.Pointer is null, this);
-        long scales = (long)panel * _numGroups * Layout.PanelWidth;
         return new PanelBlock
         {
             Format = Quantization!.Bits == 4 ? PanelFormat.Int4 : PanelFormat.Int8,
             Data = _codes.Pointer + CodesOffset(Layout, Quantization, block, panel),
-            Scales = (Half*)_scales.Pointer + scales,
-            Zeros = _zeros.Pointer + scales,
+            Scales = _scales.Scales(panel, 0),
+            Zeros = _scales.Zeros(panel, 0),
             FirstInput = block * PanelLayout.BlockDepth,
             Depth = Layout.Depth(block),
             GroupLength = _groupLength,
@@ -74,16 +67,9 @@ public sealed unsafe class CpuQuantizedLinearWeight : CpuPanelWeight
                     for (int r = row; r < end; r++)
                         Scatter(codes + (long)(r - firstRow) * InFeatures + target.FirstInput, target.Data + r % width, target.Depth);
                 }
-                PanelBlock first = Block(0, row / width);
-                for (int r = row; r < end; r++)
-                    for (int group = 0; group < _numGroups; group++)
-                    {
-                        int from = (r - firstRow) * _numGroups + group, to = group * width + r % width;
-                        first.Scales[to] = source.Scales[from];
-                        first.Zeros[to] = source.Zeros[from];
-                    }
             }
         }
+        _scales.Load(firstRow, numRows, source);
     }
 
     /// <inheritdoc/>
@@ -96,11 +82,10 @@ public sealed unsafe class CpuQuantizedLinearWeight : CpuPanelWeight
         base.Dispose();
         _codes.Dispose();
         _scales.Dispose();
-        _zeros.Dispose();
         _inputOrder?.Dispose();
     }
 
-    private protected override ParallelJob CreateFillRandomJob(ulong seed, float amplitude) => new FillRandomJob(this, seed, amplitude);
+    private protected override ParallelJob CreateFillRandomJob(ulong seed, float amplitude) => new FillRandomCodesJob(this, seed, amplitude);
 
     /// <summary>Bytes over the outputs of a panel that hold so many inputs.</summary>
     private static int CodeRows(QuantizationFormat format, int depth) => format.Bits == 8 ? depth : (depth + 1) / 2;
@@ -109,16 +94,6 @@ public sealed unsafe class CpuQuantizedLinearWeight : CpuPanelWeight
         => ((long)block * CodeRows(format, PanelLayout.BlockDepth) * layout.NumPanels + (long)panel * CodeRows(format, layout.Depth(block))) * layout.PanelWidth;
 
     private static long CodesByteLength(PanelLayout layout, QuantizationFormat format) => CodesOffset(layout, format, layout.NumBlocks - 1, layout.NumPanels);
-
-    private NativeBlock? CopyOrder(ReadOnlySpan<int> order)
-    {
-        CheckInputOrder(order);
-        if (order.IsEmpty)
-            return null;
-        var result = new NativeBlock(order.Length * (long)sizeof(int));
-        order.CopyTo(new Span<int>((int*)result.Pointer, order.Length));
-        return result;
-    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Scatter(byte* source, byte* destination, int depth)
@@ -145,30 +120,5 @@ public sealed unsafe class CpuQuantizedLinearWeight : CpuPanelWeight
         int panel = Layout.NumPanels - 1;
         for (int block = 0; block < Layout.NumBlocks; block++)
             NativeMemory.Clear(Block(block, panel).Data, (nuint)(CodeRows(Quantization!, Layout.Depth(block)) * Layout.PanelWidth));
-        nuint numScales = (nuint)_numGroups * (nuint)Layout.PanelWidth;
-        NativeMemory.Clear(Block(0, panel).Scales, numScales * (nuint)sizeof(Half));
-        NativeMemory.Clear(Block(0, panel).Zeros, numScales);
-    }
-
-    /// <summary>Codes are hashes of the seed and their place; scales and zero points make them uniform over about [-amplitude, amplitude).</summary>
-    private sealed class FillRandomJob(CpuQuantizedLinearWeight weight, ulong seed, float amplitude) : ParallelJob
-    {
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public override void Execute(int part, int numParts)
-        {
-            (int first, int end) = Share(weight.OutFeatures, part, numParts);
-            int middle = 1 << (weight.Quantization!.Bits - 1);
-            byte[] codes = new byte[weight.InFeatures], zeros = new byte[weight._numGroups];
-            var scales = new Half[weight._numGroups];
-            Array.Fill(zeros, (byte)middle);
-            Array.Fill(scales, (Half)(amplitude / middle));
-            for (int row = first; row < end; row++)
-            {
-                ulong index = (ulong)row * (ulong)weight.InFeatures;
-                for (int k = 0; k < codes.Length; k++)
-                    codes[k] = (byte)(Hash(seed, index + (ulong)k) >> (64 - weight.Quantization.Bits));
-                weight.LoadQuantizedRows(row, 1, new QuantizedRows(codes, scales, zeros));
-            }
-        }
     }
 }

@@ -1,6 +1,7 @@
 using IlgpuLlm.Engine;
 using IlgpuLlm.Execution;
 using IlgpuLlm.Kernels;
+using IlgpuLlm.Kernels.Cpu;
 
 namespace IlgpuLlm.Benchmarking;
 
@@ -14,6 +15,7 @@ public sealed partial class KernelBenchmark
     private readonly ElementType _activation;
     private readonly double _copyGigabytesPerSecond;
     private readonly double? _peakTeraflops;
+    private readonly CpuPeak? _cpuPeak;
     private readonly List<KernelResult> _results = [];
 
     private KernelBenchmark(Backend backend, KernelBenchmarkOptions what, ModelShape model, double copyGigabytesPerSecond)
@@ -24,7 +26,8 @@ public sealed partial class KernelBenchmark
         _model = model;
         _activation = backend.ActivationType(model);
         _copyGigabytesPerSecond = copyGigabytesPerSecond;
-        _peakTeraflops = model.Weights == ElementType.F16 ? DevicePeak.Of(backend.Description)?.Teraflops : null;
+        _cpuPeak = (backend as CpuBackend)?.MeasurePeak();
+        _peakTeraflops = _cpuPeak is { } peak ? peak.Gigaflops / 1e3 : model.Weights == ElementType.F16 ? DevicePeak.Of(backend.Description)?.Teraflops : null;
     }
 
     private ElementType DType => _model.Weights;
@@ -44,7 +47,7 @@ public sealed partial class KernelBenchmark
         what.Validate();
         var files = ModelFiles.Read(options);
         double copy = CopyBandwidth.Measure(options);
-        using var backend = BackendFactory.Create(options.Device, options.NumThreads, options.AllowTf32, options.BatchInvariant);
+        using var backend = BackendFactory.Create(options);
         var benchmark = new KernelBenchmark(backend, what, files.Shape, copy);
         benchmark.Run(files.Config.VocabSize, options.BlockSize);
         return benchmark._results;
@@ -191,7 +194,8 @@ public sealed partial class KernelBenchmark
             return;
         double seconds = _timer.Time(numCopies, operation);
         double gigabytes = bytes / seconds / 1e9, teraflops = flops / seconds / 1e12;
-        _results.Add(new KernelResult(name, numRows, seconds * 1e6, gigabytes, teraflops, 100 * gigabytes / _copyGigabytesPerSecond, 100 * teraflops / _peakTeraflops));
+        _results.Add(new KernelResult(
+            name, numRows, seconds * 1e6, gigabytes, teraflops, 100 * gigabytes / _copyGigabytesPerSecond, 100 * teraflops / _peakTeraflops, _cpuPeak));
     }
 
     /// <summary>Values in [-1, 1].</summary>

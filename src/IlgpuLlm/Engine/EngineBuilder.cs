@@ -17,7 +17,7 @@ internal static partial class EngineBuilder
     public static EngineInfo Inspect(EngineOptions options)
     {
         var model = ModelFiles.Read(options);
-        using var backend = BackendFactory.Create(options.Device, options.NumThreads, options.AllowTf32, options.BatchInvariant);
+        using var backend = BackendFactory.Create(options);
         return Describe(model, backend, Plan(model, backend, model.ReadLayerForms(options), options));
     }
 
@@ -51,7 +51,7 @@ internal static partial class EngineBuilder
     /// <summary>Reads the model's files, tokenizer included, while the device is being opened: half a second each.</summary>
     private static (ModelFiles Model, Backend Backend) Open(EngineOptions options)
     {
-        var opening = Task.Run(() => BackendFactory.Create(options.Device, options.NumThreads, options.AllowTf32, options.BatchInvariant));
+        var opening = Task.Run(() => BackendFactory.Create(options));
         ModelFiles model;
         try
         {
@@ -118,7 +118,7 @@ internal static partial class EngineBuilder
 
     private static EngineInfo Describe(ModelFiles model, Backend backend, MemoryPlan plan)
     {
-        long tableBytes = backend.LinearByteLength(model.Config.VocabSize, model.Config.HiddenSize, model.DType, hasBias: false);
+        var (embedding, output) = LlamaModel.TableByteLengths(backend, model.Config, model.Description, model.Shape);
         return new EngineInfo
         {
             ModelFolder = model.Folder.FullPath,
@@ -132,7 +132,7 @@ internal static partial class EngineBuilder
             Device = backend.Device,
             DeviceDescription = backend.Description,
             Memory = plan,
-            WeightBytesPerStep = plan.WeightBytes - (model.Description.TieWordEmbeddings ? 0 : tableBytes),
+            WeightBytesPerStep = plan.WeightBytes - (output > 0 ? embedding : 0),
         };
     }
 

@@ -117,9 +117,9 @@ internal static class MemoryPlanner
 
     private static long WeightBytes(Backend backend, ModelConfig config, ModelDescription description, ModelShape shape, IReadOnlyList<LayerForms> forms)
     {
-        long table = backend.LinearByteLength(config.VocabSize, config.HiddenSize, shape.Weights, hasBias: false);
+        var (embedding, output) = LlamaModel.TableByteLengths(backend, config, description, shape);
         long norm = (long)config.HiddenSize * sizeof(float);
-        return (description.TieWordEmbeddings ? table : 2 * table) + forms.Sum(layer => layer.ByteLength(backend, shape, description) + 2 * norm) + norm;
+        return embedding + output + forms.Sum(layer => layer.ByteLength(backend, shape, description) + 2 * norm) + norm;
     }
 
     private static long WorkspaceBytes(Backend backend, ModelConfig config, ModelShape shape, EngineOptions options, int maxModelLen)

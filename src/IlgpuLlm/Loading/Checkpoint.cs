@@ -157,7 +157,7 @@ internal sealed class Checkpoint : IWeightSource
         {
             using var rows = new QuantizedRowsBuffer(count, inFeatures, module.NumGroups);
             module.Unpack(first, count, rows.Codes, rows.Scales, rows.Zeros);
-            if (target.Quantization is null)
+            if (target.Quantization != _quantization!.Format)
                 LoadDequantized(rows, module.InputOrder, target, firstRow + first, count);
             else
                 target.LoadQuantizedRows(firstRow + first, count, rows.Rows);
@@ -165,12 +165,20 @@ internal sealed class Checkpoint : IWeightSource
         });
     }
 
-    private static void LoadDequantized(QuantizedRowsBuffer rows, int[] inputOrder, LinearWeight target, int firstRow, int count)
+    private void LoadDequantized(QuantizedRowsBuffer rows, int[] inputOrder, LinearWeight target, int firstRow, int count)
     {
         float[] values = ArrayPool<float>.Shared.Rent(count * target.InFeatures);
         var used = values.AsSpan(0, count * target.InFeatures);
         rows.Dequantize(inputOrder, used);
-        target.LoadRows(firstRow, count, ElementType.F32, MemoryMarshal.AsBytes(used));
+        if (target.Quantization is { } format)
+        {
+            using var quantized = new QuantizedRowsBuffer(count, target.InFeatures, format.NumGroups(target.InFeatures));
+            for (int r = 0; r < count; r++)
+                Quantize(used.Slice(r * target.InFeatures, target.InFeatures), format, quantized, r, _folder, "codes", firstRow + r);
+            target.LoadQuantizedRows(firstRow, count, quantized.Rows);
+        }
+        else
+            target.LoadRows(firstRow, count, ElementType.F32, MemoryMarshal.AsBytes(used));
         ArrayPool<float>.Shared.Return(values);
     }
 
@@ -188,15 +196,21 @@ internal sealed class Checkpoint : IWeightSource
             for (int r = 0; r < count; r++)
             {
                 ElementConversion.ToFloats(source.Slice(r * rowBytes, rowBytes), type, values);
-                int bad = GroupQuantizer.Quantize(values, format, rows.Codes.Slice(r * inFeatures, inFeatures),
-                    rows.Scales.Slice(r * numGroups, numGroups), rows.Zeros.Slice(r * numGroups, numGroups));
-                if (bad >= 0)
-                    throw new CheckpointException(tensor.File.Path,
-                        $"tensor {MessageText.Quote(name)}: [{first + r}, {bad}]: {values[bad]}, too large to be quantized: scales have 16 bits");
+                Quantize(values, format, rows, r, tensor.File.Path, $"tensor {MessageText.Quote(name)}", first + r);
             }
             target.LoadQuantizedRows(firstRow + first, count, rows.Rows);
             Report(name, source.Length);
         });
+    }
+
+    /// <summary>Rounds row <paramref name="row"/> of a matrix into row <paramref name="r"/> of a buffer.</summary>
+    private static void Quantize(ReadOnlySpan<float> values, QuantizationFormat format, QuantizedRowsBuffer rows, int r, string path, string what, int row)
+    {
+        int inFeatures = values.Length, numGroups = format.NumGroups(inFeatures);
+        int bad = GroupQuantizer.Quantize(values, format, rows.Codes.Slice(r * inFeatures, inFeatures),
+            rows.Scales.Slice(r * numGroups, numGroups), rows.Zeros.Slice(r * numGroups, numGroups));
+        if (bad >= 0)
+            throw new CheckpointException(path, $"{what}: [{row}, {bad}]: {values[bad]}, too large to be quantized: scales have 16 bits");
     }
 
     /// <summary>AutoGPTQ writes biases of 0 for layers that have none.</summary>

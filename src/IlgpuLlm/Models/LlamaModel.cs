@@ -30,7 +30,9 @@ internal sealed class LlamaModel : IDisposable
         for (int i = 0; i < _layers.Length; i++)
             _layers[i] = new LlamaLayer(backend, description, shape, forms[i]);
         _finalNorm = backend.Allocate(ElementType.F32, config.HiddenSize);
-        _output = description.TieWordEmbeddings ? _embedding : backend.CreateLinear(config.VocabSize, config.HiddenSize, dtype, hasBias: false);
+        _output = backend.OutputQuantization(shape) is { } format ? backend.CreateQuantizedLinear(config.VocabSize, config.HiddenSize, format, hasBias: false, [])
+            : description.TieWordEmbeddings ? _embedding
+            : backend.CreateLinear(config.VocabSize, config.HiddenSize, dtype, hasBias: false);
         _buffers = new ActivationBuffers(backend, Shape, config.VocabSize, maxTokens, maxLogits);
     }
 
@@ -64,6 +66,15 @@ internal sealed class LlamaModel : IDisposable
     public static string[] IgnorableTensors(ModelDescription description) =>
         description.TieWordEmbeddings ? ["*.rotary_emb.inv_freq", "lm_head.weight"] : ["*.rotary_emb.inv_freq"];
 
+    /// <summary>The bytes of the embedding table, and of the output layer where it is not that table itself.</summary>
+    public static (long Embedding, long Output) TableByteLengths(Backend backend, ModelConfig config, ModelDescription description, ModelShape shape)
+    {
+        long table = backend.LinearByteLength(config.VocabSize, config.HiddenSize, shape.Weights, hasBias: false);
+        return (table, backend.OutputQuantization(shape) is { } format
+            ? backend.QuantizedLinearByteLength(config.VocabSize, config.HiddenSize, format, hasBias: false, isReordered: false)
+            : description.TieWordEmbeddings ? 0 : table);
+    }
+
     /// <summary>Fills all weights, then checks that the checkpoint holds nothing else.</summary>
     /// <exception cref="CheckpointException">A tensor is missing, has the wrong shape or type, or is not one of this model's.</exception>
     public void Load(IWeightSource source)
@@ -72,8 +83,8 @@ internal sealed class LlamaModel : IDisposable
         for (int i = 0; i < _layers.Length; i++)
             _layers[i].Load(source, _backend, _config, i);
         source.LoadVector("model.norm.weight", _backend, _finalNorm);
-        if (!_description.TieWordEmbeddings)
-            source.LoadMatrix(new MatrixPart("lm_head", _config.VocabSize, IsInLayer: false), _output, 0);
+        if (_output != _embedding)
+            source.LoadMatrix(new MatrixPart(_description.TieWordEmbeddings ? "model.embed_tokens" : "lm_head", _config.VocabSize, IsInLayer: false), _output, 0);
         source.VerifyAllUsed(IgnorableTensors(_description));
     }
 

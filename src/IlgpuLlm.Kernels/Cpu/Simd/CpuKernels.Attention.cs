@@ -4,72 +4,99 @@ using IlgpuLlm.Kernels.Cpu.Simd;
 namespace IlgpuLlm.Kernels.Cpu;
 
 /// <summary>
-/// Attention with an online softmax over blocks of 32 positions, counted from the first visible one: what is summed in which order depends on the
-/// token's position alone, not on cache blocks, chunks or threads. Keys and values are read once for all heads that share them.
+/// Attention with an online softmax over blocks of 32 positions: what is summed in which order depends on the token's position alone, not on cache blocks,
+/// chunks, threads, nor on the other rows (query heads of tokens) that share the keys and values, which are read once for all of them.
 /// </summary>
 internal sealed unsafe partial class CpuKernels<TSimd, TVec>
 {
-    private const int BlockLength = AttentionScratch.BlockLength;
+    private const int BlockLength = AttentionScratch.BlockLength, TileRows = AttentionScratch.TileRows;
 
     /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public override void Attend(in AttentionItem item, AttentionScratch scratch)
     {
-        int dim = item.HeadDim;
-        new Span<float>(scratch.Sums, item.NumHeads * dim).Clear();
-        new Span<float>(scratch.Maxima, item.NumHeads).Fill(float.NegativeInfinity);
-        new Span<float>(scratch.Weights, item.NumHeads).Clear();
-        for (int first = item.FirstVisible; first <= item.Position; first += BlockLength)
+        int dim = item.Shape.HeadDim, numRows = item.NumTokens * item.NumHeads, end = item.FirstPosition + item.NumTokens;
+        new Span<float>(scratch.Sums, numRows * dim).Clear();
+        new Span<float>(scratch.Maxima, numRows).Fill(float.NegativeInfinity);
+        new Span<float>(scratch.TotalWeights, numRows).Clear();
+        int firstVisible = item.Shape.FirstVisible(item.FirstPosition);
+        for (int block = firstVisible / BlockLength * BlockLength; block < end; block += BlockLength)
         {
-            int count = Math.Min(BlockLength, item.Position + 1 - first);
-            LocateRows(item, first, count, scratch);
-            for (int head = 0; head < item.NumHeads; head++)
+            LocateRows(item, block, Math.Max(firstVisible, block), Math.Min(block + BlockLength, end), scratch);
+            for (int row = 0; row < numRows;)
             {
-                Score(item.Query + head * dim, scratch.Keys, count, dim, scratch.Scores);
-                float correction = Normalise(scratch.Scores, count, item.Scale, ref scratch.Maxima[head], ref scratch.Weights[head]);
-                Accumulate(scratch.Scores, scratch.Values, count, dim, correction, scratch.Sums + head * dim);
+                (int first, int count) = Visible(item, row, block);
+                bool isTile = count == BlockLength && row + TileRows <= numRows && Visible(item, row + TileRows - 1, block).Count == BlockLength;
+                int rows = isTile ? TileRows : 1;
+                for (int r = 0; r < rows && count > 0; r++)
+                {
+                    float* query = item.Query + (nint)((row + r) / item.NumHeads) * item.QueryStride + (row + r) % item.NumHeads * dim;
+                    float* scores = scratch.Scores + r * BlockLength;
+                    Score(query, scratch.Keys + first, count, dim, (TVec*)scratch.Products, scores);
+                    scratch.Corrections[row + r] = Normalise(scores, count, item.Shape.Scale, ref scratch.Maxima[row + r], ref scratch.TotalWeights[row + r]);
+                }
+                if (isTile)
+                {
+                    Interleave(scratch.Scores, scratch.Weights);
+                    MicroKernels<TSimd, TVec>.AccumulateTile(scratch.Weights, scratch.Values, BlockLength, dim, scratch.Corrections + row, scratch.Sums + row * dim);
+                }
+                else if (count > 0)
+                    MicroKernels<TSimd, TVec>.AccumulateRow(scratch.Scores, scratch.Values + first, count, dim, scratch.Corrections + row, scratch.Sums + row * dim);
+                row += rows;
             }
         }
-        for (int head = 0; head < item.NumHeads; head++)
+        for (int row = 0; row < numRows; row++)
         {
-            TVec inverse = TSimd.Broadcast(1 / scratch.Weights[head]);
+            float* output = item.Output + (nint)(row / item.NumHeads) * item.OutputStride + row % item.NumHeads * dim;
+            TVec inverse = TSimd.Broadcast(1 / scratch.TotalWeights[row]);
             for (int d = 0; d < dim; d += TSimd.Count)
-                TSimd.Store(TSimd.Mul(TSimd.Load(scratch.Sums + head * dim + d), inverse), item.Output + head * dim + d);
+                TSimd.Store(TSimd.Mul(TSimd.Load(scratch.Sums + row * dim + d), inverse), output + d);
         }
     }
 
-    /// <summary>Finds the rows of <paramref name="count"/> positions through the block table. F16 rows are widened on the way.</summary>
-    private static void LocateRows(in AttentionItem item, int first, int count, AttentionScratch scratch)
+    /// <summary>What a row sees of a block.</summary>
+    private static (int First, int Count) Visible(in AttentionItem item, int row, int block)
     {
-        int dim = item.HeadDim, blockSize = item.Cache.BlockSize;
-        byte* keys = ((CpuBuffer)item.Cache.Keys).Pointer, values = ((CpuBuffer)item.Cache.Values).Pointer;
+        int position = item.FirstPosition + row / item.NumHeads;
+        int first = Math.Max(item.Shape.FirstVisible(position) - block, 0), end = Math.Min(position + 1 - block, BlockLength);
+        return (first, end - first);
+    }
+
+    /// <summary>Finds the rows of positions [first, end) of a block through the block table. F16 rows are widened on the way.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void LocateRows(in AttentionItem item, int block, int first, int end, AttentionScratch scratch)
+    {
+        int dim = item.Shape.HeadDim, blockSize = item.Cache.BlockSize;
+        float* keys = ((CpuBuffer)item.Cache.Keys).Floats, values = ((CpuBuffer)item.Cache.Values).Floats;
+        float** keyRows = scratch.Keys, valueRows = scratch.Values;
         bool isHalf = item.Cache.Keys.Type == ElementType.F16;
-        for (int i = 0; i < count; i++)
+        for (int position = first, next; position < end; position = next)
         {
-            int position = first + i, block = item.BlockTable[position / blockSize];
-            if ((uint)block >= (uint)item.Cache.NumBlocks)
-                throw new ArgumentException($"the block table names block {block} for position {position}; the cache has {item.Cache.NumBlocks} blocks");
-            long offset = (((long)block * item.NumKvHeads + item.KvHead) * blockSize + position % blockSize) * dim;
+            int cacheBlock = item.BlockTable[position / blockSize], offsetInBlock = position % blockSize;
+            if ((uint)cacheBlock >= (uint)item.Cache.NumBlocks)
+                throw new ArgumentException($"the block table names block {cacheBlock} for position {position}; the cache has {item.Cache.NumBlocks} blocks");
+            next = Math.Min(end, position + blockSize - offsetInBlock);
+            nint offset = (((nint)cacheBlock * item.Shape.NumKvHeads + item.KvHead) * blockSize + offsetInBlock) * dim;
+            float* k = keys + offset, v = values + offset;
             if (isHalf)
             {
-                scratch.Keys[i] = scratch.Widened + i * dim;
-                scratch.Values[i] = scratch.Widened + (BlockLength + i) * dim;
-                MicroKernels<TSimd, TVec>.Widen((ushort*)keys + offset, scratch.Keys[i], dim);
-                MicroKernels<TSimd, TVec>.Widen((ushort*)values + offset, scratch.Values[i], dim);
+                k = scratch.Widened + (position - block) * dim;
+                v = k + BlockLength * dim;
+                MicroKernels<TSimd, TVec>.Widen((ushort*)keys + offset, k, (next - position) * dim);
+                MicroKernels<TSimd, TVec>.Widen((ushort*)values + offset, v, (next - position) * dim);
             }
-            else
+            for (int i = position - block; i < next - block; i++, k += dim, v += dim)
             {
-                scratch.Keys[i] = (float*)keys + offset;
-                scratch.Values[i] = (float*)values + offset;
+                keyRows[i] = k;
+                valueRows[i] = v;
             }
         }
-        // Scores are computed four at a time: the last ones again where count is no multiple of four.
-        for (int i = count; i % 4 != 0; i++)
-            scratch.Keys[i] = scratch.Keys[count - 1];
+        scratch.Pad(end - block);
     }
 
-    /// <summary>scores[i] = query . keys[i] for i below count.</summary>
+    /// <summary>scores[i] = query . keys[i] for i below count. Products are computed four at a time and added up over the lanes a vector's length at a time.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Score(float* query, float** keys, int count, int dim, float* scores)
+    private static void Score(float* query, float** keys, int count, int dim, TVec* products, float* scores)
     {
         for (int i = 0; i < count; i += 4)
         {
@@ -83,8 +110,13 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec>
                 s2 = TSimd.MulAdd(q, TSimd.Load(k2 + d), s2);
                 s3 = TSimd.MulAdd(q, TSimd.Load(k3 + d), s3);
             }
-            TSimd.StoreSums(s0, s1, s2, s3, scores + i);
+            products[i] = s0;
+            products[i + 1] = s1;
+            products[i + 2] = s2;
+            products[i + 3] = s3;
         }
+        for (int i = 0; i < count; i += TSimd.Count)
+            TSimd.Store(TSimd.Sums(products + i), scores + i);
     }
 
     /// <summary>
@@ -110,43 +142,23 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec>
             TSimd.Store(w, scores + i);
             sum = TSimd.Add(sum, w);
         }
-        float correction = SimdMath<SimdScalar, float>.Exp(maximum - largest);
+        // e^0 is 1 exactly, and the usual case: the largest score came early.
+        float correction = maximum == largest ? 1 : SimdMath<SimdScalar, float>.Exp(maximum - largest);
         maximum = largest;
         weight = weight * correction + TSimd.Sum(sum);
         return correction;
     }
 
-    /// <summary>sums = sums * correction + weights . values.</summary>
+    /// <summary>[TileRows, BlockLength] to [BlockLength, TileRows].</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Accumulate(float* weights, float** values, int count, int dim, float correction, float* sums)
+    private static void Interleave(float* scores, float* weights)
     {
-        TVec corrections = TSimd.Broadcast(correction);
-        int d = 0;
-        for (; d <= dim - 4 * TSimd.Count; d += 4 * TSimd.Count)
+        for (int i = 0; i < BlockLength; i++, scores++, weights += TileRows)
         {
-            float* target = sums + d;
-            TVec s0 = TSimd.Mul(TSimd.Load(target), corrections), s1 = TSimd.Mul(TSimd.Load(target + TSimd.Count), corrections);
-            TVec s2 = TSimd.Mul(TSimd.Load(target + 2 * TSimd.Count), corrections), s3 = TSimd.Mul(TSimd.Load(target + 3 * TSimd.Count), corrections);
-            for (int i = 0; i < count; i++)
-            {
-                float* v = values[i] + d;
-                TVec w = TSimd.Broadcast(weights[i]);
-                s0 = TSimd.MulAdd(w, TSimd.Load(v), s0);
-                s1 = TSimd.MulAdd(w, TSimd.Load(v + TSimd.Count), s1);
-                s2 = TSimd.MulAdd(w, TSimd.Load(v + 2 * TSimd.Count), s2);
-                s3 = TSimd.MulAdd(w, TSimd.Load(v + 3 * TSimd.Count), s3);
-            }
-            TSimd.Store(s0, target);
-            TSimd.Store(s1, target + TSimd.Count);
-            TSimd.Store(s2, target + 2 * TSimd.Count);
-            TSimd.Store(s3, target + 3 * TSimd.Count);
-        }
-        for (; d < dim; d += TSimd.Count)
-        {
-            TVec s = TSimd.Mul(TSimd.Load(sums + d), corrections);
-            for (int i = 0; i < count; i++)
-                s = TSimd.MulAdd(TSimd.Broadcast(weights[i]), TSimd.Load(values[i] + d), s);
-            TSimd.Store(s, sums + d);
+            weights[0] = scores[0];
+            weights[1] = scores[BlockLength];
+            weights[2] = scores[2 * BlockLength];
+            weights[3] = scores[3 * BlockLength];
         }
     }
 }

@@ -7,8 +7,8 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec> : CpuKernels
     where TSimd : struct, ISimd<TVec>
     where TVec : unmanaged
 {
-    // 120 rows x 256 floats are 120 KiB in the second-level cache; a multiple of all tiles.
-    private const int MaxRowsInBlock = 120;
+    // 192 rows x 512 floats are 384 KiB in the second-level cache; a multiple of all largest tiles.
+    private const int MaxRowsInBlock = 192;
 
     private static int PackedLength => MaxRowsInBlock * PanelLayout.BlockDepth;
 
@@ -23,26 +23,38 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec> : CpuKernels
     public override int LinearScratchLength => PackedLength + WidenedLength + EdgeLength;
 
     /// <inheritdoc/>
-    public override void Linear(CpuPanelWeight weight, float* input, float* output, int numRows, bool accumulate, int firstPanel, int endPanel, float* scratch)
+    public override void Linear(CpuBlockedWeight weight, float* input, float* output, int numRows, bool accumulate, int firstPanel, int endPanel, float* scratch)
     {
-        PanelLayout layout = weight.Layout;
-        int inFeatures = layout.InFeatures, outFeatures = layout.OutFeatures;
-        float* widened = scratch + PackedLength, edge = widened + WidenedLength;
-        for (int row = 0; row < numRows; row += MaxRowsInBlock)
+        int outFeatures = weight.OutFeatures, rowsInBlock = RowsInBlock(numRows);
+        for (int row = 0; row < numRows; row += rowsInBlock)
         {
-            int rows = Math.Min(MaxRowsInBlock, numRows - row);
-            float* c = output + (nint)row * outFeatures;
-            for (int block = 0; block < layout.NumBlocks; block++)
-            {
-                int first = block * PanelLayout.BlockDepth, depth = layout.Depth(block);
-                float* source = input + (nint)row * inFeatures;
-                int* order = weight.InputOrder is null ? null : weight.InputOrder + first;
-                PackRows(order is null ? source + first : source, order, inFeatures, rows, depth, scratch);
-                for (int panel = firstPanel; panel < endPanel; panel++)
-                    MultiplyPanel(weight.Block(block, panel), panel * PanelWidth, outFeatures, scratch, rows, c, overwrite: block == 0 && !accumulate, widened, edge);
-            }
+            int rows = Math.Min(rowsInBlock, numRows - row);
+            float* a = input + (nint)row * weight.InFeatures, c = output + (nint)row * outFeatures;
+            MultiplyRows(weight, a, rows, c, accumulate, firstPanel, endPanel, scratch);
             if (weight.Bias is not null)
                 AddBias(weight, c, rows, firstPanel * PanelWidth, Math.Min(endPanel * PanelWidth, outFeatures));
+            weight.AddOutliers(a, rows, c, firstPanel, endPanel);
+        }
+    }
+
+    /// <summary>The rows of a block, so that blocks are about as high as each other and all but the last hold whole tiles.</summary>
+    private static int RowsInBlock(int numRows)
+    {
+        int numBlocks = (numRows + MaxRowsInBlock - 1) / MaxRowsInBlock, rows = (numRows + numBlocks - 1) / numBlocks;
+        return (rows + TSimd.TileRows - 1) / TSimd.TileRows * TSimd.TileRows;
+    }
+
+    private static void MultiplyRows(CpuBlockedWeight weight, float* input, int rows, float* c, bool accumulate, int firstPanel, int endPanel, float* scratch)
+    {
+        PanelLayout layout = weight.Layout;
+        float* widened = scratch + PackedLength, edge = widened + WidenedLength;
+        for (int block = 0; block < layout.NumBlocks; block++)
+        {
+            int first = block * PanelLayout.BlockDepth, depth = layout.Depth(block);
+            int* order = weight.InputOrder is null ? null : weight.InputOrder + first;
+            PackRows(order is null ? input + first : input, order, layout.InFeatures, rows, depth, weight.InputScale, scratch);
+            for (int panel = firstPanel; panel < endPanel; panel++)
+                MultiplyPanel(weight.Block(block, panel), panel * 2 * TSimd.Count, layout.OutFeatures, scratch, rows, c, overwrite: block == 0 && !accumulate, widened, edge);
         }
     }
 
@@ -50,22 +62,29 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec> : CpuKernels
     private static void MultiplyPanel(in PanelBlock block, int column, int outFeatures, float* packed, int rows, float* c, bool overwrite, float* widened, float* edge)
     {
         int panelWidth = 2 * TSimd.Count, columns = Math.Min(panelWidth, outFeatures - column), depth = block.Depth;
-        bool isFloat = block.Format == PanelFormat.F32;
-        float* b = isFloat ? (float*)block.Data : widened;
-        if (!isFloat && rows > 1)
+        bool isQuantized = block.Format is PanelFormat.Int4 or PanelFormat.Int8;
+        // Halves are widened in the registers of a tile, at 12 % of its rate; for several tiles once.
+        bool isWidened = rows > (isQuantized ? 1 : block.Format == PanelFormat.F16 ? TSimd.TileRows : int.MaxValue);
+        if (isWidened)
             Widen(block, widened);
         for (int row = 0, tile; row < rows; row += tile)
         {
             tile = MicroKernels<TSimd, TVec>.TileRows(rows - row);
-            float* target = c + (nint)row * outFeatures + column;
+            float* a = packed + row * depth, target = c + (nint)row * outFeatures + column;
             // The last panel's missing columns lie in the next row's memory: go through a tile of its own.
             bool isEdge = columns < panelWidth;
             if (isEdge && !overwrite)
                 CopyTile(target, outFeatures, edge, panelWidth, tile, columns);
-            if (!isFloat && rows == 1)
-                MultiplyRow(block, packed, isEdge ? edge : target, overwrite);
+            float* to = isEdge ? edge : target;
+            int stride = isEdge ? panelWidth : outFeatures;
+            if (isQuantized && !isWidened)
+                MultiplyRow(block, packed, to, overwrite);
+            else if (block.Format != PanelFormat.F16)
+                MicroKernels<TSimd, TVec>.Multiply<FloatPanels<TSimd, TVec>>(tile, a, isWidened ? (byte*)widened : block.Data, depth, to, stride, overwrite);
+            else if (isWidened)
+                MicroKernels<TSimd, TVec>.Multiply<WidenedHalfPanels<TSimd, TVec>>(tile, a, (byte*)widened, depth, to, stride, overwrite);
             else
-                MicroKernels<TSimd, TVec>.Multiply(tile, packed + row * depth, b, depth, isEdge ? edge : target, isEdge ? panelWidth : outFeatures, overwrite);
+                MicroKernels<TSimd, TVec>.Multiply<HalfPanels<TSimd, TVec>>(tile, a, block.Data, depth, to, stride, overwrite);
             if (isEdge)
                 CopyTile(edge, panelWidth, target, outFeatures, tile, columns);
         }
@@ -76,25 +95,23 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec> : CpuKernels
     {
         switch (block.Format)
         {
-            case PanelFormat.F16: MicroKernels<TSimd, TVec>.Widen((ushort*)block.Data, widened, block.Depth * 2 * TSimd.Count); break;
+            case PanelFormat.F16: MicroKernels<TSimd, TVec>.WidenPacked((ushort*)block.Data, widened, block.Depth * 2 * TSimd.Count); break;
             case PanelFormat.Int4: QuantizedKernels<TSimd, TVec>.Widen4(block, widened); break;
             default: QuantizedKernels<TSimd, TVec>.Widen8(block, widened); break;
         }
     }
 
-    /// <summary>One row times a block that is widened in registers.</summary>
+    /// <summary>One row times a block of codes that is widened in registers.</summary>
     private static void MultiplyRow(in PanelBlock block, float* row, float* c, bool overwrite)
     {
-        switch (block.Format)
-        {
-            case PanelFormat.F16: MicroKernels<TSimd, TVec>.MultiplyHalf(row, (ushort*)block.Data, block.Depth, c, overwrite); break;
-            case PanelFormat.Int4: QuantizedKernels<TSimd, TVec>.MultiplyRow4(block, row, c, overwrite); break;
-            default: QuantizedKernels<TSimd, TVec>.MultiplyRow8(block, row, c, overwrite); break;
-        }
+        if (block.Format == PanelFormat.Int4)
+            QuantizedKernels<TSimd, TVec>.MultiplyRow4(block, row, c, overwrite);
+        else
+            QuantizedKernels<TSimd, TVec>.MultiplyRow8(block, row, c, overwrite);
     }
 
     /// <summary>Lays rows out as the tiles read them: for each tile [depth, rows of the tile]; features in order, or those that <paramref name="order"/> names.</summary>
-    private static void PackRows(float* input, int* order, int stride, int rows, int depth, float* packed)
+    private static void PackRows(float* input, int* order, int stride, int rows, int depth, float scale, float* packed)
     {
         for (int row = 0, tile; row < rows; row += tile)
         {
@@ -104,7 +121,7 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec> : CpuKernels
             {
                 float* source = input + (nint)(row + r) * stride;
                 for (int k = 0; k < depth; k++)
-                    target[k * tile + r] = source[order is null ? k : order[k]];
+                    target[k * tile + r] = source[order is null ? k : order[k]] * scale;
             }
         }
     }

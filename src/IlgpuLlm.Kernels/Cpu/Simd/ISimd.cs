@@ -6,7 +6,7 @@ namespace IlgpuLlm.Kernels.Cpu.Simd;
 /// none: a value does not depend on the lane, nor on whether a tail was computed by <see cref="SimdScalar"/>.
 /// </summary>
 /// <typeparam name="TVec">The vector of floats.</typeparam>
-internal unsafe interface ISimd<TVec>
+internal unsafe interface ISimd<TVec> : ISimdDot<TVec>
     where TVec : unmanaged
 {
     /// <summary>Whether this machine has instructions of this width.</summary>
@@ -25,6 +25,9 @@ internal unsafe interface ISimd<TVec>
     /// <summary>Loads halves and widens them exactly: subnormals, infinities and NaN included.</summary>
     static abstract TVec LoadHalf(ushort* source);
 
+    /// <summary>Loads codes of <see cref="PackedHalf"/> as floats of 2^-102 times their value.</summary>
+    static abstract TVec LoadPackedHalf(ushort* source);
+
     /// <summary>Loads a vector's length of unsigned bytes as floats.</summary>
     static abstract TVec LoadBytes(byte* source);
 
@@ -32,6 +35,9 @@ internal unsafe interface ISimd<TVec>
     static abstract void LoadNibbles(byte* source, out TVec low, out TVec high);
 
     static abstract void Store(TVec value, float* destination);
+
+    /// <summary>Brings the cache line of <paramref name="address"/> nearer, where there is an instruction for it.</summary>
+    static abstract void Prefetch(void* address);
 
     static abstract TVec Add(TVec a, TVec b);
 
@@ -59,6 +65,6 @@ internal unsafe interface ISimd<TVec>
     /// <summary>The largest lane.</summary>
     static abstract float MaxAcross(TVec a);
 
-    /// <summary>Writes the sums over the lanes of four vectors, each as <see cref="Sum"/> computes it.</summary>
-    static abstract void StoreSums(TVec a, TVec b, TVec c, TVec d, float* destination);
+    /// <summary>The sums over the lanes of <see cref="Count"/> vectors, each as <see cref="Sum"/> computes it.</summary>
+    static abstract TVec Sums(TVec* vectors);
 }

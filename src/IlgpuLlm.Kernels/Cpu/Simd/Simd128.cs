@@ -6,7 +6,7 @@ using System.Runtime.Intrinsics.X86;
 namespace IlgpuLlm.Kernels.Cpu.Simd;
 
 /// <summary>SSE and NEON.</summary>
-internal readonly unsafe struct Simd128 : ISimd<Vector128<float>>
+internal readonly unsafe partial struct Simd128 : ISimd<Vector128<float>>
 {
     /// <summary>Whether a * b + c is one instruction.</summary>
     public static bool HasFusedMultiplyAdd => Fma.IsSupported || AdvSimd.IsSupported;
@@ -25,10 +25,12 @@ internal readonly unsafe struct Simd128 : ISimd<Vector128<float>>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> LoadHalf(ushort* source)
     {
-        Vector128<int> bits = (Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(ulong*)source).AsInt16()) << HalfBits.Shift) & Vector128.Create(HalfBits.Mask);
+        Vector128<int> bits = Widen(source);
         Vector128<int> special = Vector128.Equals(bits & Vector128.Create(HalfBits.Exponent), Vector128.Create(HalfBits.Exponent));
         return (bits.AsSingle() * HalfBits.Scale) | (special & Vector128.Create(HalfBits.Infinity)).AsSingle();
     }
+
+    public static Vector128<float> LoadPackedHalf(ushort* source) => Widen(source).AsSingle();
 
     public static Vector128<float> LoadBytes(byte* source) => Vector128.ConvertToSingle(Widen(source));
 
@@ -38,6 +40,12 @@ internal readonly unsafe struct Simd128 : ISimd<Vector128<float>>
         Vector128<int> bytes = Widen(source);
         low = Vector128.ConvertToSingle(bytes & Vector128.Create(15));
         high = Vector128.ConvertToSingle(bytes >>> 4);
+    }
+
+    public static void Prefetch(void* address)
+    {
+        if (Sse.IsSupported)
+            Sse.Prefetch0(address);
     }
 
     public static void Store(Vector128<float> value, float* destination) => value.Store(destination);
@@ -70,8 +78,7 @@ internal readonly unsafe struct Simd128 : ISimd<Vector128<float>>
         return Vector128.MaxNative(pairs, Vector128.Shuffle(pairs, Vector128.Create(1, 0, 3, 2))).ToScalar();
     }
 
-    public static void StoreSums(Vector128<float> a, Vector128<float> b, Vector128<float> c, Vector128<float> d, float* destination)
-        => Sums(a, b, c, d).Store(destination);
+    public static Vector128<float> Sums(Vector128<float>* v) => Sums(v[0], v[1], v[2], v[3]);
 
     /// <summary>(v[0] + v[1]) + (v[2] + v[3]) of each.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -83,6 +90,11 @@ internal readonly unsafe struct Simd128 : ISimd<Vector128<float>>
             return AdvSimd.Arm64.AddPairwise(AdvSimd.Arm64.AddPairwise(a, b), AdvSimd.Arm64.AddPairwise(c, d));
         return Vector128.Create(a[0] + a[1] + (a[2] + a[3]), b[0] + b[1] + (b[2] + b[3]), c[0] + c[1] + (c[2] + c[3]), d[0] + d[1] + (d[2] + d[3]));
     }
+
+    /// <summary>Halves, or <see cref="PackedHalf"/>, with their bits where a float has them.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<int> Widen(ushort* source)
+        => (Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(ulong*)source).AsInt16()) << HalfBits.Shift) & Vector128.Create(HalfBits.Mask);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector128<int> Widen(byte* source)

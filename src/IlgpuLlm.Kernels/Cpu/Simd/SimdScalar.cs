@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 namespace IlgpuLlm.Kernels.Cpu.Simd;
 
 /// <summary>One float at a time: for tails, and for machines without vectors.</summary>
-internal readonly unsafe struct SimdScalar : ISimd<float>
+internal readonly unsafe partial struct SimdScalar : ISimd<float>
 {
     public static bool IsSupported => true;
 
@@ -17,12 +17,18 @@ internal readonly unsafe struct SimdScalar : ISimd<float>
 
     public static float LoadHalf(ushort* source) => (float)BitConverter.UInt16BitsToHalf(*source);
 
+    public static float LoadPackedHalf(ushort* source) => BitConverter.Int32BitsToSingle(((short)*source << HalfBits.Shift) & HalfBits.Mask);
+
     public static float LoadBytes(byte* source) => *source;
 
     public static void LoadNibbles(byte* source, out float low, out float high)
     {
         low = *source & 15;
         high = *source >> 4;
+    }
+
+    public static void Prefetch(void* address)
+    {
     }
 
     public static void Store(float value, float* destination) => *destination = value;
@@ -48,11 +54,5 @@ internal readonly unsafe struct SimdScalar : ISimd<float>
 
     public static float MaxAcross(float a) => a;
 
-    public static void StoreSums(float a, float b, float c, float d, float* destination)
-    {
-        destination[0] = a;
-        destination[1] = b;
-        destination[2] = c;
-        destination[3] = d;
-    }
+    public static float Sums(float* vectors) => *vectors;
 }
