@@ -32,7 +32,7 @@ public sealed class GenerateErrorTests
     [DataRow("--kv-cache-memory: '2 apples'", new[] { "generate", "x", "--kv-cache-memory", "2 apples" })]
     [DataRow("--block-size: 0 must be in", new[] { "generate", "x", "--block-size", "0" })]
     [DataRow("--dtype: int2 is not supported", new[] { "generate", "x", "--dtype", "int2" })]
-    [DataRow("--quantization: awq needs a checkpoint that is quantized by it", new[] { "generate", "x", "--quantization", "awq" })]
+    [DataRow("--quantization: gptq needs a checkpoint that is quantized by it", new[] { "generate", "x", "--quantization", "gptq" })]
     [DataRow("--load-format: pt is not supported", new[] { "generate", "x", "--load-format", "pt" })]
     [DataRow("--device: 'metal' is not supported", new[] { "generate", "x", "--device", "metal" })]
     [DataRow("--device: 'tpu' is not a device; supported: auto, cpu", new[] { "generate", "x", "--device", "tpu" })]
