@@ -6,7 +6,7 @@ namespace IlgpuLlm;
 public sealed record EngineOptions
 {
     /// <summary>
-    /// The model's folder in Hugging Face layout; null: the embedded demo model, with <c>int4</c> and <c>awq</c> for <see cref="Quantization"/> (or
+    /// The model's folder in Hugging Face layout; null: the embedded demo model, with <c>int4</c> for <see cref="Quantization"/> (or
     /// <see cref="DType"/>) the variant of it that is quantized by AWQ.
     /// </summary>
     public string? Model { get; init; }

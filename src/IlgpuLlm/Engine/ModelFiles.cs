@@ -26,7 +26,7 @@ internal sealed record ModelFiles
     public static ModelFiles Read(EngineOptions options)
     {
         options.Validate();
-        var folder = ModelFolder.Open(options.Model ?? (options.RequestedQuantization is "int4" or "awq" ? DemoModelFolder.Int4Path : DemoModelFolder.FullPath));
+        var folder = ModelFolder.Open(options.Model ?? (options.RequestedQuantization == "int4" ? DemoModelFolder.Int4Path : DemoModelFolder.FullPath));
         var config = ModelConfigReader.Read(folder.ConfigFile, ModelRegistry.Supported);
         var generation = GenerationConfigReader.Read(folder.GenerationConfigFile);
         var tokenizer = ReadTokenizer(folder, config);

@@ -80,7 +80,6 @@ public sealed class DemoModelTests
     [TestMethod]
     [DataRow("int4", "auto")]
     [DataRow("auto", "int4")]
-    [DataRow("auto", "awq")]
     public void Load_Int4_IsTheEmbeddedVariant(string dtype, string quantization)
     {
         using var llm = new LLM(new EngineOptions { Device = "cpu", DType = dtype, Quantization = quantization });
