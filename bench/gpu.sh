@@ -13,8 +13,8 @@ if [ -z "${BENCH_PROGRAM:-}" ]; then
     rm -rf /tmp/app
     tar xJf "$root/.gpu/app.txz" -C /tmp
     cp -r "$root/src/IlgpuLlm.DemoModel/model" /tmp/app/demo-model
-    cp -r "$root/src/IlgpuLlm.DemoModel/model-int4" /tmp/app/demo-model-int4
-    cp "$root/src/IlgpuLlm.DemoModel/model/model-00002-of-00002.safetensors" /tmp/app/demo-model-int4
+    cp -r "$root/src/IlgpuLlm.DemoModel/model" /tmp/app/demo-model-int4 # what both variants share, then what is its own
+    cp -r "$root/src/IlgpuLlm.DemoModel/model-int4/." /tmp/app/demo-model-int4
     echo "$archive" > /tmp/app/archive
   fi
   export BENCH_PROGRAM=/tmp/app/ilgpullm

@@ -25,7 +25,7 @@ ls -l "$out/app.txz"
 
 cat << 'TEXT'
 On the GPU machine, in the root of the checkout, with .gpu carried along:
-  tar xJf .gpu/app.txz -C /tmp && cp -r src/IlgpuLlm.DemoModel/model /tmp/app/demo-model && cp -r src/IlgpuLlm.DemoModel/model-int4 /tmp/app/demo-model-int4 && cp src/IlgpuLlm.DemoModel/model/model-00002-of-00002.safetensors /tmp/app/demo-model-int4
+  tar xJf .gpu/app.txz -C /tmp && cp -r src/IlgpuLlm.DemoModel/model /tmp/app/demo-model && cp -r src/IlgpuLlm.DemoModel/model /tmp/app/demo-model-int4 && cp -r src/IlgpuLlm.DemoModel/model-int4/. /tmp/app/demo-model-int4
   export ILGPULLM_ROOT=$PWD                # where tests find tests/data
   /tmp/app/IlgpuLlm.Kernels.Tests          # any of the packed programs
   bench/bench.sh -d cuda -n llama --dummy  # with IlgpuLlm.Cli packed: the benchmark in all precisions
