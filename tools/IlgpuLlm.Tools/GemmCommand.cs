@@ -30,32 +30,18 @@ internal static class GemmCommand
         var shapes = new Argument<string[]>("shapes") { Description = "ROWSxNxK: rows, output features, input features.", DefaultValueFactory = _ => DefaultShapes };
         var device = new Option<int>("--device") { Description = "The CUDA device." };
         var epilogue = new Option<LinearEpilogue>("--epilogue") { Description = "What becomes of the sums." };
-        var allTiles = new Option<bool>("--all-tiles") { Description = "Every wide tile or way of a narrow one for each shape, not the one that is chosen." };
+        var allTiles = new Option<bool>("--all-tiles") { Description = "Every wide tile for each shape, not the one that is chosen." };
         var tile = new Option<int?>("--tile") { Description = "The wide tile, by its number." };
-        var form = new Option<int?>("--form") { Description = "The way of narrow tiles, by its number, where it exists." };
         var split = new Option<int[]>("--split")
         {
             Description = "Groups that share the k of a narrow tile, one or more of 1, 2, 4, 8.",
             AllowMultipleArgumentsPerToken = true,
         };
-        var byLane = new Option<bool>("--lane-stores") { Description = "Lanes store what wide kernels make, not the tensor memory accelerator." };
-        var noPrefetch = new Option<bool>("--no-prefetch") { Description = "Wide kernels do not bring the residual to the second-level cache before they add to it." };
-        var readOnce = new Option<bool>("--read-once") { Description = "Weights of narrow kernels are the first to leave the second-level cache." };
-        var launchLate = new Option<bool>("--launch-late") { Description = "Narrow kernels let the next one start when they have asked for all they read." };
-        var command = new Command("gemm", "Times products of F16 weights on a Hopper GPU.")
-        {
-            shapes, device, epilogue, allTiles, tile, form, split, byLane, noPrefetch, readOnce, launchLate,
-        };
+        var command = new Command("gemm", "Times products of F16 weights on a Hopper GPU.") { shapes, device, epilogue, allTiles, tile, split };
         command.SetAction(result =>
         {
             using CudaGpuDevice gpu = CudaGpuDevice.Create(result.GetValue(device));
-            using var kernel = new HopperLinearKernel(gpu)
-            {
-                WideStoresByLane = result.GetValue(byLane),
-                PrefetchesOutput = !result.GetValue(noPrefetch),
-                ReadsWeightsOnce = result.GetValue(readOnce),
-                LaunchesNextLate = result.GetValue(launchLate),
-            };
+            using var kernel = new HopperLinearKernel(gpu);
             bool isAll = result.GetValue(allTiles);
             Console.WriteLine($"{gpu.Description}, {gpu.NumMultiprocessors} multiprocessors, epilogue {result.GetValue(epilogue)}");
             foreach (string shape in result.GetValue(shapes)!)
@@ -65,15 +51,11 @@ internal static class GemmCommand
                 bool isWide = rows > HopperLinearKernel.MaxNarrowRows;
                 using var product = new Product(gpu, rows, outFeatures, inFeatures, result.GetValue(epilogue));
                 int?[] splits = isWide || result.GetValue(split) is not { Length: > 0 } given ? [null] : [.. given];
-                int numForms = isWide ? HopperVariants.WideTiles.Length : HopperVariants.NarrowForms.Length;
-                int?[] forms = isAll ? [.. Enumerable.Range(0, numForms)] : [isWide ? result.GetValue(tile) : result.GetValue(form)];
-                var measured = new HashSet<string>(); // a way that does not exist is replaced by the one that is chosen
-                foreach ((int? groups, int? number) in from groups in splits from number in forms select (groups, number))
+                int?[] tiles = isAll && isWide ? [.. Enumerable.Range(0, HopperVariants.WideTiles.Length)] : [result.GetValue(tile)];
+                foreach ((int? groups, int? number) in from groups in splits from number in tiles select (groups, number))
                 {
-                    kernel.NarrowSplit = groups;
-                    (kernel.WideTile, kernel.NarrowForm) = isWide ? (number, (int?)null) : (null, number);
-                    if (measured.Add(product.NameOf(kernel)))
-                        product.Measure(kernel);
+                    (kernel.NarrowSplit, kernel.WideTile) = (groups, number);
+                    product.Measure(kernel);
                 }
             }
             return 0;
@@ -132,7 +114,7 @@ internal static class GemmCommand
 
         private bool IsHalves => _epilogue is LinearEpilogue.Halves or LinearEpilogue.GateUp;
 
-        public string NameOf(HopperLinearKernel kernel) => kernel.NameOf(_weights[0], _rows, _epilogue);
+        private string NameOf(HopperLinearKernel kernel) => kernel.NameOf(_weights[0], _rows, _epilogue);
 
         public void Measure(HopperLinearKernel kernel)
         {

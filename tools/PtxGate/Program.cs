@@ -1,13 +1,12 @@
 // Compiles every kernel of the catalog to PTX and has ptxas assemble it. Fails on a kernel that does not compile or assemble, on warnings, on spills,
 // and, for hot kernels, on any stack or local memory.
 //   dotnet run -c Release --project tools/PtxGate [-- --save FOLDER] [-- --filter TEXT] [-- --table FILE]
-//   dotnet run -c Release --project tools/PtxGate -- --trials      the kernels that are there to be measured only, instead
 //   dotnet run -c Release --project tools/PtxGate -- --time        compile times, without and with the cache on disk, instead
 using IlgpuLlm.Kernels.Gpu;
 using IlgpuLlm.PtxGate;
 
 string? folder = Option("--save"), filter = Option("--filter"), table = Option("--table");
-var kernels = (args.Contains("--trials") ? HopperLinearKernel.Trials : KernelCatalog.All).Where(k => filter is null || k.Name.Contains(filter, StringComparison.Ordinal)).ToArray();
+var kernels = KernelCatalog.All.Where(k => filter is null || k.Name.Contains(filter, StringComparison.Ordinal)).ToArray();
 if (args.Contains("--time"))
 {
     ColdStart.Measure(kernels);

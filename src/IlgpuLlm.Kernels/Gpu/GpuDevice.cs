@@ -85,7 +85,7 @@ internal abstract class GpuDevice : IDisposable
     /// <summary>Begins to compile and load a kernel whose launcher is made later. Several are so made side by side.</summary>
     public Task<Kernel> BeginLoading(GpuKernel kernel)
     {
-        if (!kernel.IsTrial && !KernelCatalog.All.Contains(kernel))
+        if (!KernelCatalog.All.Contains(kernel))
             throw new ArgumentException($"kernel {kernel.Name} is not in the catalog", nameof(kernel));
         return _kernels.GetOrAdd(kernel, LoadKernelAsync);
     }

@@ -12,9 +12,6 @@ internal sealed record GpuKernel(string Name, MethodInfo Body, int GroupSize, bo
     /// <summary>Whether it uses PTX instructions, so that it neither loads nor runs elsewhere.</summary>
     public bool IsCudaOnly { get; init; }
 
-    /// <summary>Whether it is there to be measured against others: not in <see cref="KernelCatalog"/>.</summary>
-    public bool IsTrial { get; init; }
-
     /// <summary>The dynamic shared memory of a group, in bytes.</summary>
     public int DynamicSharedBytes { get; init; }
 

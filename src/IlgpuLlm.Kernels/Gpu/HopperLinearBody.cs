@@ -6,15 +6,6 @@ namespace IlgpuLlm.Kernels.Gpu;
 /// <summary>The size of a product in tiles.</summary>
 internal struct HopperGrid
 {
-    /// <summary>Wide: not 0 if what sums are added to is brought to the second-level cache while they are made.</summary>
-    public int PrefetchesOutput;
-
-    /// <summary>Narrow: not 0 if weights need not stay in the second-level cache.</summary>
-    public int ReadsWeightsOnce;
-
-    /// <summary>Narrow: not 0 if the next kernel is to start when all copies were asked for, not at once.</summary>
-    public int LaunchesNextLate;
-
     /// <summary>Wide: tiles that are made whole, a multiple of the clusters, lest some of these wait for others in the end.</summary>
     public int NumTiles;
 
@@ -65,7 +56,7 @@ internal static class HopperLinearBody<TTile, TEpilogue>
     public static int TailBoxRows => BoxRows<TailShape>();
 
     /// <summary>Rows of activations in a box of their tensor map.</summary>
-    public static int ActivationBoxRows => TTile.IsWide ? RowsA : TTile.Columns / TTile.Neighbours;
+    public static int ActivationBoxRows => TTile.IsWide ? RowsA : TTile.Columns;
 
     private static int NumConsumerLanes => WarpgroupSize * TTile.Consumers;
 
@@ -76,17 +67,17 @@ internal static class HopperLinearBody<TTile, TEpilogue>
     /// <summary>Stages and boxes. A narrow tile's sums take the place of its stages.</summary>
     private static int DataBytes => BoxBytes + Math.Max(NumStages * StageBytes, TTile.IsWide ? 0 : HopperNarrowStore<TTile, TEpilogue>.StagedBytes);
 
-    private static int BoxBytes => TTile.StoresBoxes ? NumConsumerLanes / 32 * HopperBoxStore<TEpilogue>.WarpBytes : 0;
+    private static int BoxBytes => TTile.IsWide ? NumConsumerLanes / 32 * HopperBoxStore<TEpilogue>.WarpBytes : 0;
 
     private static int NumStages => (TTile.SharedBytes - SwizzleBytes - BoxBytes) / (StageBytes + 2 * BarrierBytes);
 
-    private static bool PrefetchesOutput => TTile.StoresBoxes && TEpilogue.Accumulates;
+    private static bool PrefetchesOutput => TTile.IsWide && TEpilogue.Accumulates;
 
     /// <summary>Groups that write into each other's stages.</summary>
-    private static int Sharers => TTile.IsWide ? TTile.ClusterSize : TTile.Neighbours;
+    private static int Sharers => TTile.IsWide ? TTile.ClusterSize : 1;
 
     /// <summary>Groups that share the k of a tile.</summary>
-    private static int Split => TTile.IsWide ? 1 : TTile.ClusterSize / TTile.Neighbours;
+    private static int Split => TTile.IsWide ? 1 : TTile.ClusterSize;
 
     internal static void Body(long weightMap, long tailMap, long activationMap, long outputMap, HopperOutput output, HopperGrid grid)
     {
@@ -138,9 +129,7 @@ internal static class HopperLinearBody<TTile, TEpilogue>
     private static void Produce(
         uint memory, uint full, uint empty, long weightMap, long tailMap, long activationMap, long outputMap, HopperGrid grid)
     {
-        if (TTile.IsWide || grid.LaunchesNextLate == 0)
-            PtxIntrinsics.LaunchDependents();
-        long policy = TTile.IsWide ? 0 : PtxIntrinsics.CachePolicy(grid.ReadsWeightsOnce);
+        PtxIntrinsics.LaunchDependents();
         int tile = ClusterIndex();
         int firstStep = PtxIntrinsics.Here(FirstStep(grid)), numSteps = PtxIntrinsics.Here(EndStep(grid) - firstStep);
         Place place = PlaceOf(tile, grid);
@@ -150,7 +139,7 @@ internal static class HopperLinearBody<TTile, TEpilogue>
         for (int i = 0; i < numAhead; i++)
         {
             PtxIntrinsics.ExpectBytes(full + (uint)(i * BarrierBytes), StageBytes);
-            LoadWeights<TTile>(memory + (uint)(i * StageBytes), full + (uint)(i * BarrierBytes), weightMap, place, firstStep + i, policy);
+            LoadWeights<TTile>(memory + (uint)(i * StageBytes), full + (uint)(i * BarrierBytes), weightMap, place, firstStep + i);
         }
         PtxIntrinsics.WaitForDependencies();
         for (int i = 0; i < numAhead; i++)
@@ -160,19 +149,17 @@ internal static class HopperLinearBody<TTile, TEpilogue>
         for (int skip = numAhead; tile < NumTiles(grid); tile += NumClusters())
         {
             Place next = PlaceOf(tile, grid);
-            var old = OutputBoxes<TTile>(next, firstStep + skip, firstStep + numSteps, grid);
-            at = Fill<TTile>(memory, full, empty, at, weightMap, activationMap, outputMap, next, old, firstStep + skip, firstStep + numSteps, policy);
+            var old = OutputBoxes<TTile>(next, firstStep + skip, firstStep + numSteps);
+            at = Fill<TTile>(memory, full, empty, at, weightMap, activationMap, outputMap, next, old, firstStep + skip, firstStep + numSteps);
             skip = 0;
         }
-        if (!TTile.IsWide && grid.LaunchesNextLate != 0)
-            PtxIntrinsics.LaunchDependents();
         if (TTile.HasTail)
         {
             for (tile = ClusterIndex(); tile < grid.NumTailTiles; tile += NumClusters())
             {
                 Place next = PlaceOfTail(tile, grid);
-                var old = OutputBoxes<TailShape>(next, 0, numSteps, grid);
-                at = Fill<TailShape>(memory, full, empty, at, tailMap, activationMap, outputMap, next, old, 0, numSteps, policy);
+                var old = OutputBoxes<TailShape>(next, 0, numSteps);
+                at = Fill<TailShape>(memory, full, empty, at, tailMap, activationMap, outputMap, next, old, 0, numSteps);
             }
         }
     }
@@ -180,7 +167,7 @@ internal static class HopperLinearBody<TTile, TEpilogue>
     /// <summary>Asks for stages of a tile as they become empty.</summary>
     private static StageCursor Fill<TShape>(
         uint memory, uint full, uint empty, StageCursor at, long weightMap, long activationMap, long outputMap, Place place, PrefetchCursor old,
-        int firstStep, int endStep, long policy)
+        int firstStep, int endStep)
         where TShape : struct, IWgmmaShape
     {
         for (int step = firstStep; step < endStep; step++)
@@ -188,7 +175,7 @@ internal static class HopperLinearBody<TTile, TEpilogue>
             uint barrier = full + (uint)(at.Stage * BarrierBytes), target = memory + (uint)(at.Stage * StageBytes);
             PtxIntrinsics.WaitBarrier(empty + (uint)(at.Stage * BarrierBytes), at.Parity);
             PtxIntrinsics.ExpectBytes(barrier, BytesA + TShape.Columns * RowBytes);
-            LoadWeights<TShape>(target, barrier, weightMap, place, step, policy);
+            LoadWeights<TShape>(target, barrier, weightMap, place, step);
             LoadActivations(target, barrier, activationMap, place, step);
             if (PrefetchesOutput && step >= old.FirstStep)
                 old = Prefetch(outputMap, place, old);
@@ -219,8 +206,7 @@ internal static class HopperLinearBody<TTile, TEpilogue>
                 turn = StoreParts<TailShape>(outputMap, output, boxes, place, turn);
             }
         }
-        if (TTile.StoresBoxes)
-            HopperBoxStore<TEpilogue>.Finish();
+        HopperBoxStore<TEpilogue>.Finish();
     }
 
     /// <summary>Stores a tile, 64 columns at a time. Returns the turns of the boxes so far.</summary>
@@ -231,10 +217,7 @@ internal static class HopperLinearBody<TTile, TEpilogue>
         for (int part = 0; part < TShape.Columns / PartColumns; part++)
         {
             int column = place.Feature + part * PartColumns;
-            if (TTile.StoresBoxes)
-                HopperBoxStore<TEpilogue>.StoreWide(output, outputMap, boxes, row, column, turn + part, Wgmma.Take<TShape>(part));
-            else
-                HopperStore<TEpilogue>.StoreWide(output, row + ((Group.IdxX & 31) >> 2), column, Wgmma.Take<TShape>(part));
+            HopperBoxStore<TEpilogue>.StoreWide(output, outputMap, boxes, row, column, turn + part, Wgmma.Take<TShape>(part));
         }
         return turn + TShape.Columns / PartColumns;
     }
@@ -276,7 +259,7 @@ internal static class HopperLinearBody<TTile, TEpilogue>
         if (Sharers > 1)
         {
             if (lane < Sharers)
-                PtxIntrinsics.ArriveBarrier(barrier, FirstSharer() + lane);
+                PtxIntrinsics.ArriveBarrier(barrier, lane);
         }
         else if (lane == 0)
         {
@@ -290,12 +273,12 @@ internal static class HopperLinearBody<TTile, TEpilogue>
     private static int BoxRows<TShape>()
         where TShape : struct, IWgmmaShape => TTile.IsWide ? TShape.Columns / TTile.ClusterSize : RowsA;
 
-    private static void LoadWeights<TShape>(uint stage, uint barrier, long map, Place place, int step, long policy)
+    private static void LoadWeights<TShape>(uint stage, uint barrier, long map, Place place, int step)
         where TShape : struct, IWgmmaShape
     {
         if (!TTile.IsWide)
         {
-            PtxIntrinsics.CopyBox(stage, map, step * Wgmma.TileK, place.Feature, barrier, policy);
+            PtxIntrinsics.CopyBox(stage, map, step * Wgmma.TileK, place.Feature, barrier);
         }
         else if (TTile.ClusterSize == 1)
         {
@@ -309,18 +292,8 @@ internal static class HopperLinearBody<TTile, TEpilogue>
         }
     }
 
-    private static void LoadActivations(uint stage, uint barrier, long map, Place place, int step)
-    {
-        if (TTile.Neighbours == 1)
-        {
-            PtxIntrinsics.CopyBox(TTile.IsWide ? stage : stage + (uint)BytesA, map, step * Wgmma.TileK, place.Token, barrier);
-        }
-        else
-        {
-            int row = Rank() % TTile.Neighbours * ActivationBoxRows, groups = ((1 << TTile.Neighbours) - 1) << FirstSharer();
-            PtxIntrinsics.CopyBoxToCluster(stage + (uint)(BytesA + row * RowBytes), map, step * Wgmma.TileK, row, barrier, groups);
-        }
-    }
+    private static void LoadActivations(uint stage, uint barrier, long map, Place place, int step) =>
+        PtxIntrinsics.CopyBox(TTile.IsWide ? stage : stage + (uint)BytesA, map, step * Wgmma.TileK, place.Token, barrier);
 
     private static int Rank() => TTile.ClusterSize == 1 ? 0 : PtxIntrinsics.ClusterRank();
 
@@ -328,12 +301,9 @@ internal static class HopperLinearBody<TTile, TEpilogue>
 
     private static int NumClusters() => TTile.ClusterSize == 1 ? Grid.DimX : PtxIntrinsics.NumClusters();
 
-    /// <summary>The first of the groups of the cluster that this one shares stages with: ranks count them first, then the shares of k.</summary>
-    private static int FirstSharer() => TTile.IsWide ? 0 : Rank() / TTile.Neighbours * TTile.Neighbours;
+    private static int FirstStep(HopperGrid grid) => Split == 1 ? 0 : grid.NumSteps * Rank() / Split;
 
-    private static int FirstStep(HopperGrid grid) => Split == 1 ? 0 : grid.NumSteps * (Rank() / TTile.Neighbours) / Split;
-
-    private static int EndStep(HopperGrid grid) => Split == 1 ? grid.NumSteps : grid.NumSteps * (Rank() / TTile.Neighbours + 1) / Split;
+    private static int EndStep(HopperGrid grid) => Split == 1 ? grid.NumSteps : grid.NumSteps * (Rank() + 1) / Split;
 
     private static int NumTiles(HopperGrid grid) => TTile.IsWide ? grid.NumTiles : NumClusters();
 
@@ -344,7 +314,7 @@ internal static class HopperLinearBody<TTile, TEpilogue>
     private static Place PlaceOf(int tile, HopperGrid grid)
     {
         if (!TTile.IsWide)
-            return new() { Feature = PtxIntrinsics.Here((tile * TTile.Neighbours + Rank() % TTile.Neighbours) * RowsA) };
+            return new() { Feature = PtxIntrinsics.Here(tile * RowsA) };
         int stretch = RasterTokens / (RowsA * TTile.ClusterSize);
         int first = tile / (stretch * grid.NumFeatureTiles) * stretch;
         int height = IntrinsicMath.Min(grid.NumTokenTiles - first, stretch);
@@ -366,14 +336,14 @@ internal static class HopperLinearBody<TTile, TEpilogue>
     }
 
     /// <summary>Boxes of the output that are brought to the second-level cache, as late as is possible: down their rows, then on to the next columns.</summary>
-    private static PrefetchCursor OutputBoxes<TShape>(Place place, int firstStep, int endStep, HopperGrid grid)
+    private static PrefetchCursor OutputBoxes<TShape>(Place place, int firstStep, int endStep)
         where TShape : struct, IWgmmaShape
     {
         if (!PrefetchesOutput)
             return default;
         int numBoxes = TShape.Columns / HopperBoxStore<TEpilogue>.BoxColumns * (RowsA / HopperBoxStore<TEpilogue>.BoxRows);
         int numSteps = IntrinsicMath.Max(endStep - firstStep, 1), perStep = numSteps >= numBoxes ? 1 : (numBoxes + numSteps - 1) / numSteps;
-        int first = grid.PrefetchesOutput == 0 ? endStep : IntrinsicMath.Max(firstStep, endStep - numBoxes);
+        int first = IntrinsicMath.Max(firstStep, endStep - numBoxes);
         return new() { FirstStep = first, PerStep = perStep, EndColumn = place.Feature + TShape.Columns, Row = 0, Column = place.Feature };
     }
 

@@ -45,34 +45,13 @@ internal sealed class HopperLinearKernel : IDisposable
     /// <summary>The tile of <see cref="HopperVariants.WideTiles"/> that is taken whatever the shape, for measurements; null: the one that fits best.</summary>
     internal int? WideTile { get; set; }
 
-    /// <summary>Whether lanes store what wide kernels make, for measurements.</summary>
-    internal bool WideStoresByLane { get; set; }
-
-    /// <summary>Whether wide kernels bring what they add to to the second-level cache.</summary>
-    internal bool PrefetchesOutput { get; set; } = true;
-
-    /// <summary>The way of <see cref="HopperVariants.NarrowForms"/> that is taken where it exists, for measurements.</summary>
-    internal int? NarrowForm { get; set; }
-
     /// <summary>The groups that share the k of a narrow tile, for measurements: 1, 2, 4 or 8. Changes the bits of results.</summary>
     internal int? NarrowSplit { get; set; }
-
-    /// <summary>Whether narrow kernels' weights are the first to leave the second-level cache.</summary>
-    internal bool ReadsWeightsOnce { get; set; }
-
-    /// <summary>Whether narrow kernels let the next one start only when they have asked for all they read.</summary>
-    internal bool LaunchesNextLate { get; set; }
 
     private delegate void Launcher(
         AcceleratorStream stream, KernelConfig config, long weightMap, long tailMap, long activationMap, long outputMap, HopperOutput output, HopperGrid grid);
 
-    public static IReadOnlyList<GpuKernel> Variants { get; } = [.. All.Where(kernel => !kernel.IsTrial)];
-
-    /// <summary>Those for measurements.</summary>
-    public static IReadOnlyList<GpuKernel> Trials => [.. All.Where(kernel => kernel.IsTrial)];
-
-    private static IEnumerable<GpuKernel> All =>
-        Kernels(HalfTable, Enum.GetValues<LinearEpilogue>()).Concat(Kernels(Tf32Table, FloatEpilogues).Where(kernel => !kernel.IsTrial));
+    public static IReadOnlyList<GpuKernel> Variants { get; } = [.. Kernels(HalfTable, Enum.GetValues<LinearEpilogue>()), .. Kernels(Tf32Table, FloatEpilogues)];
 
     /// <summary>
     /// Whether the product can be made here: sizes that are multiples of 8 (16 output features for gate and up). Products of floats are stored, or added, as
@@ -129,7 +108,7 @@ internal sealed class HopperLinearKernel : IDisposable
     }
 
     private static IEnumerable<GpuKernel> Kernels(HopperVariants table, LinearEpilogue[] epilogues) =>
-        Enumerable.Range(0, table.Count).Where(i => table.Exists(i) && epilogues.Contains(HopperVariants.EpilogueOf(i))).Select(i => table[i].Kernel);
+        Enumerable.Range(0, table.Count).Where(i => epilogues.Contains(HopperVariants.EpilogueOf(i))).Select(i => table[i].Kernel);
 
     private static int DivideUp(int value, int divisor) => (value + divisor - 1) / divisor;
 
@@ -137,8 +116,8 @@ internal sealed class HopperLinearKernel : IDisposable
     private int HalvesInRow(GpuLinearWeight weight) => weight.InFeatures * (_type.SizeInBytes() / ElementType.F16.SizeInBytes());
 
     private int Choose(GpuLinearWeight weight, int numRows, LinearEpilogue epilogue) => numRows <= MaxNarrowRows
-        ? _table.Narrow(NarrowForm, numRows, NarrowSplit ?? Split(weight.OutFeatures, HalvesInRow(weight)), epilogue)
-        : _table.Wide(WideTile ?? ChooseWide(numRows, weight.OutFeatures), WideStoresByLane, epilogue);
+        ? HopperVariants.Narrow(numRows, NarrowSplit ?? Split(weight.OutFeatures, HalvesInRow(weight)), epilogue)
+        : HopperVariants.Wide(WideTile ?? ChooseWide(numRows, weight.OutFeatures), epilogue);
 
     /// <summary>The wide tile that takes the least time on this device.</summary>
     private int ChooseWide(int numRows, int outFeatures)
@@ -180,19 +159,14 @@ internal sealed class HopperLinearKernel : IDisposable
             : _maps.Get(weight.Matrix.Address, weight.OutFeatures, halves, variant.TailBoxRows);
         long activationMap = _maps.Get(input, inputRows, halves, variant.ActivationBoxRows);
         // Says how many rows there are, as what lies behind them must stay.
-        long outputMap = variant.StoresBoxes
+        long outputMap = variant.IsWide
             ? _maps.Get((nint)output.Values, outputType, output.NumRows, outputWidth, HopperBoxStore<HalvesEpilogue>.BoxRows, variant.OutputBoxColumns)
             : 0;
         var grid = new HopperGrid { NumSteps = DivideUp(halves, Wgmma.TileK) };
         int cluster = variant.Kernel.ClusterSize, clusters = DivideUp(weight.OutFeatures, variant.Features);
-        if (!variant.IsWide)
-        {
-            (grid.ReadsWeightsOnce, grid.LaunchesNextLate) = (ReadsWeightsOnce ? 1 : 0, LaunchesNextLate ? 1 : 0);
-        }
-        else
+        if (variant.IsWide)
         {
             (grid.NumTiles, grid.NumTailTiles, _) = Plan(HopperVariants.WideTileOf(index), output.NumRows, weight.OutFeatures);
-            grid.PrefetchesOutput = PrefetchesOutput ? 1 : 0;
             grid.NumTokenTiles = DivideUp(output.NumRows, WideTokens * cluster);
             grid.NumFeatureTiles = clusters;
             clusters = Math.Min(Math.Max(grid.NumTiles, grid.NumTailTiles), _device.NumMultiprocessors / cluster);

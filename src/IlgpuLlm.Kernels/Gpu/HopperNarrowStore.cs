@@ -22,7 +22,7 @@ internal static class HopperNarrowStore<TTile, TEpilogue>
     private static int NumLanes => WarpgroupSize * TTile.Consumers;
 
     /// <summary>Groups that share the k of a tile.</summary>
-    private static int Split => TTile.ClusterSize / TTile.Neighbours;
+    private static int Split => TTile.ClusterSize;
 
     /// <summary>Floats between two tokens: a warp's stores of a column meet each bank once.</summary>
     private static int Pitch => Features + 4;
@@ -32,7 +32,7 @@ internal static class HopperNarrowStore<TTile, TEpilogue>
     {
         int runLength = HopperStore<TEpilogue>.RunLength, numRuns = Features / runLength;
         int run = (Group.IdxX & (numRuns - 1)) * runLength;
-        int token = PtxIntrinsics.Here(Rank() / TTile.Neighbours * (NumLanes / numRuns) + Group.IdxX / numRuns);
+        int token = PtxIntrinsics.Here(Rank() * (NumLanes / numRuns) + Group.IdxX / numRuns);
         PtxIntrinsics.WaitForDependencies();
         return new() { Feature = feature, First = run, Token = token, Old = HopperStore<TEpilogue>.LoadOld(output, token, feature + run) };
     }
@@ -68,9 +68,10 @@ internal static class HopperNarrowStore<TTile, TEpilogue>
     {
         if (Split == 1)
             return new() { Low = PtxIntrinsics.LoadShared4(address), High = PtxIntrinsics.LoadShared4(address + 4 * sizeof(float)) };
-        int first = Rank() % TTile.Neighbours;
-        Float4 low = PtxIntrinsics.LoadShared4(address, first), high = PtxIntrinsics.LoadShared4(address + 4 * sizeof(float), first);
-        for (int rank = first + TTile.Neighbours; rank < TTile.ClusterSize; rank += TTile.Neighbours)
+        Float4 low = PtxIntrinsics.LoadShared4(address, 0), high = PtxIntrinsics.LoadShared4(address + 4 * sizeof(float), 0);
+        // Unrolled, all loads are under way together; those of gate and up would take more registers than there are.
+        int end = TEpilogue.IsGated ? PtxIntrinsics.ClusterSize() : Split;
+        for (int rank = 1; rank < end; rank++)
         {
             Float4 nextLow = PtxIntrinsics.LoadShared4(address, rank), nextHigh = PtxIntrinsics.LoadShared4(address + 4 * sizeof(float), rank);
             low = new() { X = low.X + nextLow.X, Y = low.Y + nextLow.Y, Z = low.Z + nextLow.Z, W = low.W + nextLow.W };

@@ -95,7 +95,7 @@ internal sealed class HopperQuantizedKernel(CudaGpuDevice device, bool isBatchIn
     {
         int epilogue = index % Epilogues.Length, split = index / Epilogues.Length % Splits.Length, form = index / Epilogues.Length / Splits.Length;
         int tokens = form % NumForms;
-        Type tile = typeof(NarrowTile<,,,,>).MakeGenericType(Tokens[tokens], typeof(C128), GroupsThatFit[tokens] == 3 ? typeof(C75) : typeof(C112), typeof(C1), Splits[split]);
+        Type tile = typeof(NarrowTile<,,,>).MakeGenericType(Tokens[tokens], typeof(C128), GroupsThatFit[tokens] == 3 ? typeof(C75) : typeof(C112), Splits[split]);
         (Type codes, Type raw) = form < NumForms ? (typeof(Int4Codes), typeof(UInt4)) : (typeof(Int8Codes), typeof(Int8Block));
         string name = $"quantized.hopper.int{(form < NumForms ? 4 : 8)}.{SmallestTokens << tokens}x{Features}.k{1 << split}.{EpilogueNames[epilogue]}";
         var of = typeof(HopperQuantizedKernel).GetMethod(nameof(Of), BindingFlags.Static | BindingFlags.NonPublic)!.MakeGenericMethod(tile, codes, raw, Epilogues[epilogue]);

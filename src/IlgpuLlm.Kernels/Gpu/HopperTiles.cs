@@ -38,11 +38,6 @@ internal readonly struct C32 : IConstant
     public static int Value => 32;
 }
 
-internal readonly struct C56 : IConstant
-{
-    public static int Value => 56;
-}
-
 internal readonly struct C64 : IConstant
 {
     public static int Value => 64;
@@ -88,39 +83,27 @@ internal interface IHopperTile : IWgmmaShape
     /// <summary>Features of such a part.</summary>
     static abstract int TailColumns { get; }
 
-    /// <summary>Whether results are stored by the tensor memory accelerator. Wide only.</summary>
-    static abstract bool StoresBoxes { get; }
-
     /// <summary>Warpgroups that multiply.</summary>
     static abstract int Consumers { get; }
 
     /// <summary>Bytes of shared memory that a group may take.</summary>
     static abstract int SharedBytes { get; }
 
-    /// <summary>
-    /// Groups in a cluster. Wide: they share a tile of weights and make different tokens. Narrow: they share the k of one tile, or of
-    /// <see cref="Neighbours"/> tiles.
-    /// </summary>
+    /// <summary>Groups in a cluster. Wide: they share a tile of weights and make different tokens. Narrow: they share the k of one tile.</summary>
     static abstract int ClusterSize { get; }
-
-    /// <summary>Narrow: groups of a cluster that make different features from the same k of the activations, which they load together.</summary>
-    static abstract int Neighbours { get; }
 }
 
 /// <summary>128 tokens and 64 to 256 features a group, one group a multiprocessor.</summary>
-internal readonly struct WideTile<TFeatures, TCluster, TTail, TStores> : IHopperTile
+internal readonly struct WideTile<TFeatures, TCluster, TTail> : IHopperTile
     where TFeatures : struct, IConstant
     where TCluster : struct, IConstant
     where TTail : struct, IConstant
-    where TStores : struct, IWideStores
 {
     public static bool IsWide => true;
 
     public static bool HasTail => TTail.Value < TFeatures.Value;
 
     public static int TailColumns => TTail.Value;
-
-    public static bool StoresBoxes => TStores.AreBoxes;
 
     public static int Columns => TFeatures.Value;
 
@@ -131,25 +114,6 @@ internal readonly struct WideTile<TFeatures, TCluster, TTail, TStores> : IHopper
     public static int SharedBytes => 227 * 1024;
 
     public static int ClusterSize => TCluster.Value;
-
-    public static int Neighbours => 1;
-}
-
-/// <summary>How wide tiles are stored.</summary>
-internal interface IWideStores
-{
-    /// <summary>By the tensor memory accelerator, otherwise by the lanes that have the sums.</summary>
-    static abstract bool AreBoxes { get; }
-}
-
-internal readonly struct BoxStores : IWideStores
-{
-    public static bool AreBoxes => true;
-}
-
-internal readonly struct LaneStores : IWideStores
-{
-    public static bool AreBoxes => false;
 }
 
 /// <summary>
@@ -157,11 +121,10 @@ internal readonly struct LaneStores : IWideStores
 /// features share them. Several groups fit a multiprocessor: of one kernel, or of this one and the next, whose weights are then on their way before
 /// this one has ended.
 /// </summary>
-internal readonly struct NarrowTile<TTokens, TFeatures, TKilobytes, TNeighbours, TSplit> : IHopperTile
+internal readonly struct NarrowTile<TTokens, TFeatures, TKilobytes, TSplit> : IHopperTile
     where TTokens : struct, IConstant
     where TFeatures : struct, IConstant
     where TKilobytes : struct, IConstant
-    where TNeighbours : struct, IConstant
     where TSplit : struct, IConstant
 {
     public static bool IsWide => false;
@@ -169,8 +132,6 @@ internal readonly struct NarrowTile<TTokens, TFeatures, TKilobytes, TNeighbours,
     public static bool HasTail => false;
 
     public static int TailColumns => Columns;
-
-    public static bool StoresBoxes => false;
 
     public static int Columns => TTokens.Value;
 
@@ -180,9 +141,7 @@ internal readonly struct NarrowTile<TTokens, TFeatures, TKilobytes, TNeighbours,
 
     public static int SharedBytes => TKilobytes.Value * 1024;
 
-    public static int ClusterSize => TSplit.Value * TNeighbours.Value;
-
-    public static int Neighbours => TNeighbours.Value;
+    public static int ClusterSize => TSplit.Value;
 }
 
 /// <summary>A tile whose operands are floats, rounded towards zero to TF32. Whatever counts elements of k counts halves, two a float.</summary>
@@ -195,8 +154,6 @@ internal readonly struct Tf32Tile<T> : IHopperTile
 
     public static int TailColumns => T.TailColumns;
 
-    public static bool StoresBoxes => T.StoresBoxes;
-
     public static int Columns => T.Columns;
 
     public static bool IsTf32 => true;
@@ -206,6 +163,4 @@ internal readonly struct Tf32Tile<T> : IHopperTile
     public static int SharedBytes => T.SharedBytes;
 
     public static int ClusterSize => T.ClusterSize;
-
-    public static int Neighbours => T.Neighbours;
 }

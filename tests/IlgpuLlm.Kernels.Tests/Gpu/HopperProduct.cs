@@ -45,7 +45,7 @@ internal sealed class HopperProduct : IDisposable
     public void Prepare(IEnumerable<string> names)
     {
         HashSet<string> wanted = [.. names];
-        foreach (GpuKernel variant in HopperLinearKernel.Variants.Concat(HopperLinearKernel.Trials).Where(variant => wanted.Contains(variant.Name)))
+        foreach (GpuKernel variant in HopperLinearKernel.Variants.Where(variant => wanted.Contains(variant.Name)))
             _device.BeginLoading(variant);
     }
 

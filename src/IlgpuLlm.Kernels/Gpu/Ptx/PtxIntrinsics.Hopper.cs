@@ -13,6 +13,10 @@ internal static partial class PtxIntrinsics
     [IntrinsicImplementation, Ptx("mov.u32 $0, %cluster_ctarank;")]
     public static int ClusterRank() => throw Only();
 
+    /// <summary>The number of groups in a cluster.</summary>
+    [IntrinsicImplementation, Ptx("mov.u32 $0, %cluster_nctarank;")]
+    public static int ClusterSize() => throw Only();
+
     /// <summary>The number of this cluster in the grid's first dimension.</summary>
     [IntrinsicImplementation, Ptx("mov.u32 $0, %clusterid.x;")]
     public static int ClusterIndex() => throw Only();
@@ -54,23 +58,12 @@ internal static partial class PtxIntrinsics
         "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];")]
     public static void CopyBox(uint shared, long map, int x, int y, uint barrier) => throw Only();
 
-    /// <summary>The same with a cache policy of <see cref="CachePolicy"/>.</summary>
-    [IntrinsicImplementation, Ptx(
-        "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1, {%2, %3}], [%4], %5;")]
-    public static void CopyBox(uint shared, long map, int x, int y, uint barrier, long policy) => throw Only();
-
-    /// <summary>A policy of the second-level cache for copies: if <paramref name="isReadOnce"/> is not 0, what they read is the first to leave it.</summary>
-    [IntrinsicImplementation, Ptx(
-        "{ .reg .pred p; .reg .b64 once, normal; createpolicy.fractional.L2::evict_first.b64 once, 1.0; " +
-        "createpolicy.fractional.L2::evict_normal.b64 normal, 1.0; setp.ne.s32 p, %0, 0; selp.b64 $0, once, normal, p; }")]
-    public static long CachePolicy(int isReadOnce) => throw Only();
-
     /// <summary>Fetches a tensor map into the copy engine's cache.</summary>
     [IntrinsicImplementation, Ptx("prefetch.tensormap [%0];")]
     public static void PrefetchMap(long map) => throw Only();
 
     /// <summary>
-    /// The same to the same address in every group of the cluster whose bit is set in <paramref name="groups"/>; each one's own barrier is told.
+    /// Copies a box to the same address in every group of the cluster whose bit is set in <paramref name="groups"/>; each one's own barrier is told.
     /// </summary>
     [IntrinsicImplementation, Ptx(
         "{ .reg .b16 mask; cvt.u16.u32 mask, %5; cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster " +
