@@ -137,7 +137,8 @@ public sealed class CpuDotLinearTests
     {
         using CpuBackend backend = new(1, CpuActivations.Int8), floats = new(1);
         var model = new ModelShape(64, 128, new AttentionShape(1, 1, 64, 0, 1), ElementType.F32, new QuantizationFormat(4, 32));
-        Assert.AreEqual(new QuantizationFormat(8, 32), backend.OutputQuantization(model));
+        Assert.AreEqual(new QuantizationFormat(8, 64), backend.OutputQuantization(model));
+        Assert.AreEqual(new QuantizationFormat(8, 128), backend.OutputQuantization(model with { HiddenSize = 768 }));
         Assert.IsNull(backend.OutputQuantization(model with { Quantization = null }));
         Assert.IsNull(backend.OutputQuantization(model with { HiddenSize = 48 }));
         Assert.IsNull(floats.OutputQuantization(model));

@@ -64,7 +64,7 @@ public sealed class QuantizedEngineTests
 
         var rounded = LLM.Inspect(new EngineOptions { Device = "cpu", DType = "int4", CpuActivations = "int8" });
         double table = (double)rounded.Config.VocabSize * rounded.Config.HiddenSize;
-        Assert.AreEqual(2 - (1 + 3 / 32.0), (four.Memory.WeightBytes - rounded.Memory.WeightBytes) / table, 0.05, "the output layer in 8 bits, with scales of 3 bytes for 32, instead of 16");
+        Assert.AreEqual(2 - (1 + 3 / 128.0), (four.Memory.WeightBytes - rounded.Memory.WeightBytes) / table, 0.05, "the output layer in 8 bits, with 3 bytes more for 128, instead of 16");
         Assert.IsTrue(rounded.WeightBytesPerStep < four.WeightBytesPerStep, "a step reads the output layer alone");
     }
 
