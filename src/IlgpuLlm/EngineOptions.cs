@@ -40,8 +40,8 @@ public sealed record EngineOptions
     public bool BatchInvariant { get; init; }
 
     /// <summary>
-    /// What the CPU multiplies weights of 4 and 8 bits with: <c>fp32</c>, the activations as they are, or <c>int8</c>, rounded to 8 bits with a scale for each
-    /// 32 of a row, which is several times as fast.
+    /// What the CPU multiplies weights of 4 and 8 bits with: <c>int8</c>, activations rounded to 8 bits with a scale for each 32 of a row, several times as
+    /// fast, or <c>fp32</c>, the activations as they are. With <c>int8</c> the output layer of such models is read as 8 bits, too.
     /// </summary>
     public string CpuActivations { get; init; } = "int8";
 

@@ -16,7 +16,7 @@ internal sealed class EngineOptionSet
     private readonly Option<bool> _batchInvariant = OptionFactory.Flag("--batch-invariant",
         "A request's output is the same bits whatever else is in its batches; slower on a GPU, always so on the CPU.");
     private readonly Option<string?> _cpuActivations = OptionFactory.Text("--cpu-activations", "TYPE",
-        "What the CPU multiplies weights of 4 and 8 bits with: fp32, or int8 (rounded, with a scale for each 32; several times as fast). Default: fp32.");
+        "What the CPU multiplies weights of 4 and 8 bits with: int8 (activations rounded, with a scale for each 32; several times as fast) or fp32. Default: int8.");
     private readonly Option<string?> _loadFormat = OptionFactory.Text("--load-format", "FORMAT",
         "auto reads the checkpoint; dummy needs config.json alone and makes random weights. Default: auto.");
     private readonly Option<int?> _maxModelLen = OptionFactory.Number<int>("--max-model-len", "N",

@@ -30,14 +30,11 @@ internal sealed unsafe class AttentionScratch : IDisposable
     /// <summary>Sums over the lanes of one row's products, before they are added up: [BlockLength, at most 16].</summary>
     public float* Products => (float*)_block.Pointer;
 
-    /// <summary>[TileRows, BlockLength].</summary>
+    /// <summary>Scores, then weights: [TileRows, BlockLength].</summary>
     public float* Scores => Products + BlockLength * 16;
 
-    /// <summary>The tile's weights as values meet them: [BlockLength, TileRows].</summary>
-    public float* Weights => Scores + TileRows * BlockLength;
-
     /// <summary>Weighted sums of values: [rows, HeadDim].</summary>
-    public float* Sums => Weights + TileRows * BlockLength;
+    public float* Sums => Scores + TileRows * BlockLength;
 
     /// <summary>Keys and values of an F16 cache, widened: [2, BlockLength, HeadDim].</summary>
     public float* Widened => Sums + (long)_numRows * HeadDim;
@@ -65,7 +62,7 @@ internal sealed unsafe class AttentionScratch : IDisposable
     public static long ComputeByteLength(AttentionShape shape)
     {
         long numRows = MaxRows(shape);
-        return sizeof(float) * (BlockLength * 16L + 2 * TileRows * BlockLength + (numRows + 2L * BlockLength) * shape.HeadDim + 3 * numRows + 2)
+        return sizeof(float) * (BlockLength * 16L + TileRows * BlockLength + (numRows + 2L * BlockLength) * shape.HeadDim + 3 * numRows + 2)
             + 2L * NumPointers * sizeof(float*);
     }
 

@@ -106,13 +106,16 @@ public sealed unsafe partial class CpuBackend : Backend
     }
 
     /// <summary>
-    /// 8 bits in groups of 32 where layers are quantized and meet 8-bit activations: read as floats, the output layer of a small model would take longer than
-    /// all layers.
+    /// 8 bits in groups of 128, 64 or 32 where layers are quantized and meet 8-bit activations: read as floats, the output layer of a small model would take
+    /// longer than all layers.
     /// </summary>
     public override QuantizationFormat? OutputQuantization(ModelShape model)
-        => model.Quantization is not null && _activations == CpuActivations.Int8 && model.HiddenSize % CpuDotLayout.BlockLength == 0
-            ? new QuantizationFormat(8, CpuDotLayout.BlockLength)
-            : null;
+    {
+        if (model.Quantization is null || _activations != CpuActivations.Int8)
+            return null;
+        int groupSize = Array.Find([128, 64, CpuDotLayout.BlockLength], size => model.HiddenSize % size == 0);
+        return groupSize > 0 ? new QuantizationFormat(8, groupSize) : null;
+    }
 
     /// <inheritdoc/>
     public override long WorkspaceByteLength(WorkspaceShape shape)

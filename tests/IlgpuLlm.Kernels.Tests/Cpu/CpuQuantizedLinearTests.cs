@@ -25,7 +25,7 @@ public sealed class CpuQuantizedLinearTests
         using var backend = Create(vectorLength);
         foreach (var (n, k, groupSize) in Shapes)
         {
-            var matrix = new Matrix(n, k, new QuantizationFormat(bits, groupSize));
+            var matrix = new QuantizedMatrix(n, k, new QuantizationFormat(bits, groupSize));
             float[] bias = TestTensors.Random(k, n);
             using var weight = matrix.Load(backend, bias);
             int most = RowCounts[^1];
@@ -43,7 +43,7 @@ public sealed class CpuQuantizedLinearTests
         using var backend = Create(vectorLength);
         foreach (var (n, k, groupSize) in Shapes)
         {
-            var matrix = new Matrix(n, k, new QuantizationFormat(bits, groupSize));
+            var matrix = new QuantizedMatrix(n, k, new QuantizationFormat(bits, groupSize));
             int[] order = [.. Enumerable.Range(0, k)];
             new Random(k).Shuffle(order);
             using LinearWeight inOrder = matrix.Load(backend, null), reordered = matrix.Load(backend, null, order);
@@ -70,7 +70,7 @@ public sealed class CpuQuantizedLinearTests
         const int N = 48, K = 96, Rows = 5;
         using var backend = new CpuBackend(2);
         var format = new QuantizationFormat(bits, 32);
-        var matrix = new Matrix(2 * N, K, format);
+        var matrix = new QuantizedMatrix(2 * N, K, format);
         float[] x = TestTensors.Random(1, Rows * K, 1 / MathF.Sqrt(K) / matrix.Largest), residual = TestTensors.Random(2, Rows * 2 * N);
         using var weight = matrix.Load(backend, null);
         double[] product = ReferenceKernels.Linear(matrix.Values, null, x, Rows, 2 * N, K);
@@ -93,7 +93,7 @@ public sealed class CpuQuantizedLinearTests
     {
         const int N = 117, K = 320;
         using var backend = new CpuBackend(3);
-        var matrix = new Matrix(N, K, new QuantizationFormat(bits, 64));
+        var matrix = new QuantizedMatrix(N, K, new QuantizationFormat(bits, 64));
         using LinearWeight whole = matrix.Load(backend, null), pieces = backend.CreateQuantizedLinear(N, K, matrix.Format, hasBias: false, []);
         int[] cuts = [0, 1, 20, 53, 64, 101, N];
         Parallel.For(0, cuts.Length - 1, i => pieces.LoadQuantizedRows(cuts[i], cuts[i + 1] - cuts[i], matrix.Rows(cuts[i], cuts[i + 1])));
@@ -166,50 +166,5 @@ public sealed class CpuQuantizedLinearTests
         using DeviceBuffer input = backend.Upload(x), output = backend.Allocate(ElementType.F32, (long)rows * weight.OutFeatures);
         backend.Linear(weight, input, output, rows);
         return backend.Download(output);
-    }
-
-    /// <summary>Random codes, scales (some of them subnormal) and zero points.</summary>
-    private sealed class Matrix
-    {
-        private readonly int _inFeatures, _numGroups;
-        private readonly byte[] _codes, _zeros;
-        private readonly Half[] _scales;
-
-        public Matrix(int outFeatures, int inFeatures, QuantizationFormat format)
-        {
-            var random = new Random(outFeatures);
-            (Format, OutFeatures, _inFeatures, _numGroups) = (format, outFeatures, inFeatures, format.NumGroups(inFeatures));
-            _codes = [.. Enumerable.Range(0, outFeatures * inFeatures).Select(_ => (byte)random.Next(1 << format.Bits))];
-            _zeros = [.. Enumerable.Range(0, outFeatures * _numGroups).Select(_ => (byte)random.Next(1 << format.Bits))];
-            _scales = [.. Enumerable.Range(0, outFeatures * _numGroups).Select(i => (Half)(i % 7 == 6 ? 3e-6f : random.NextSingle() / (1 << format.Bits)))];
-            Values = new float[outFeatures * inFeatures];
-            for (int i = 0; i < Values.Length; i++)
-            {
-                int group = i / inFeatures * _numGroups + i % inFeatures / format.GroupLength(inFeatures);
-                Values[i] = (_codes[i] - _zeros[group]) * (float)_scales[group];
-            }
-        }
-
-        public QuantizationFormat Format { get; }
-
-        public int OutFeatures { get; }
-
-        /// <summary>What it stands for: [outFeatures, inFeatures].</summary>
-        public float[] Values { get; }
-
-        public float Largest => Math.Max(1, Values.Max(Math.Abs));
-
-        public QuantizedRows Rows(int first, int end) => new(
-            _codes.AsSpan((first * _inFeatures)..(end * _inFeatures)), _scales.AsSpan((first * _numGroups)..(end * _numGroups)),
-            _zeros.AsSpan((first * _numGroups)..(end * _numGroups)));
-
-        public LinearWeight Load(Backend backend, float[]? bias, params int[] inputOrder)
-        {
-            var weight = backend.CreateQuantizedLinear(OutFeatures, _inFeatures, Format, bias is not null, inputOrder);
-            weight.LoadQuantizedRows(0, OutFeatures, Rows(0, OutFeatures));
-            if (bias is not null)
-                weight.LoadBias(0, bias);
-            return weight;
-        }
     }
 }

@@ -55,12 +55,39 @@ public sealed class QuantizedEngineTests
     public void Inspect_Quantized_PlansFewerBytes()
     {
         var floats = LLM.Inspect(new EngineOptions { Device = "cpu", DType = "float16" });
-        var eight = LLM.Inspect(new EngineOptions { Device = "cpu", DType = "int8" });
-        var four = LLM.Inspect(new EngineOptions { Model = DemoModel.DemoModelFolder.FullPath, Device = "cpu", DType = "int4" });
+        var eight = LLM.Inspect(new EngineOptions { Device = "cpu", DType = "int8", CpuActivations = "fp32" });
+        var four = LLM.Inspect(new EngineOptions { Model = DemoModel.DemoModelFolder.FullPath, Device = "cpu", DType = "int4", CpuActivations = "fp32" });
         Assert.IsNull(floats.Quantization);
         Assert.AreEqual(new QuantizationFormat(4, 128), four.Quantization);
         long layers = floats.Memory.WeightBytes - four.Memory.WeightBytes, rest = floats.Memory.WeightBytes - eight.Memory.WeightBytes;
         Assert.AreEqual(1.5, (double)layers / rest, 0.03, "12 bits saved of each weight, and 8");
+
+        var rounded = LLM.Inspect(new EngineOptions { Device = "cpu", DType = "int4", CpuActivations = "int8" });
+        double table = (double)rounded.Config.VocabSize * rounded.Config.HiddenSize;
+        Assert.AreEqual(2 - (1 + 3 / 128.0), (four.Memory.WeightBytes - rounded.Memory.WeightBytes) / table, 0.05, "the output layer in 8 bits, with 3 bytes more for 128, instead of 16");
+        Assert.IsTrue(rounded.WeightBytesPerStep < four.WeightBytesPerStep, "a step reads the output layer alone");
+    }
+
+    [TestMethod]
+    [DataRow("int4")]
+    [DataRow("int8")]
+    public void Score_ActivationsOf8Bits_LoseLittle(string quantization)
+    {
+        // What the float model makes of a prompt, so that likely tokens and unlikely ones are among them.
+        int[] ids;
+        using (var llm = new LLM(new EngineOptions { Device = "cpu" }))
+        {
+            var output = llm.Generate("Once upon a time", new SamplingParams { Temperature = 1, Seed = 1, MaxTokens = 300, IgnoreEos = true });
+            ids = [.. output.PromptTokenIds, .. output.Outputs[0].TokenIds];
+        }
+        double Nll(string activations)
+        {
+            using var llm = new LLM(new EngineOptions { Device = "cpu", Quantization = quantization, CpuActivations = activations });
+            return -new TokenScorer(llm).Score(ids).Logprobs.Skip(1).Average();
+        }
+        double floats = Nll("fp32"), bytes = Nll("int8");
+        Assert.AreNotEqual(floats, bytes);
+        Assert.AreEqual(floats, bytes, 0.02, "mean negative log-probability a token");
     }
 
     [TestMethod]
@@ -153,7 +180,7 @@ public sealed class QuantizedEngineTests
 
     private static float[] Logits(string folder, EngineOptions options)
     {
-        using var llm = new LLM(new EngineOptions { Model = folder, Device = "cpu", DType = "float32", Quantization = options.Quantization });
+        using var llm = new LLM(new EngineOptions { Model = folder, Device = "cpu", DType = "float32", Quantization = options.Quantization, CpuActivations = "fp32" });
         return [.. new TokenScorer(llm).Logits(Ids).SelectMany(row => row)];
     }
 

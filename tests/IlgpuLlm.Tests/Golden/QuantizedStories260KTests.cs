@@ -18,7 +18,7 @@ public sealed class QuantizedStories260KTests
     [DynamicData(nameof(Models))]
     public void Greedy_Cpu_MatchesReference(string model)
     {
-        using var llm = new LLM(new EngineOptions { Model = TestData.Shared("models", model), Device = "cpu", DType = "float32" });
+        using var llm = new LLM(new EngineOptions { Model = TestData.Shared("models", model), Device = "cpu", DType = "float32", CpuActivations = "fp32" });
         foreach (var test in Expected().GetProperty("cases").EnumerateArray())
         {
             int[] prompt = Ints(test.GetProperty("prompt_ids")), expected = Ints(test.GetProperty("ids"))[prompt.Length..];
@@ -43,7 +43,7 @@ public sealed class QuantizedStories260KTests
     public void Logits_Cpu_MatchReference(string model)
     {
         var expected = Expected();
-        using var llm = new LLM(new EngineOptions { Model = TestData.Shared("models", model), Device = "cpu", DType = "float32" });
+        using var llm = new LLM(new EngineOptions { Model = TestData.Shared("models", model), Device = "cpu", DType = "float32", CpuActivations = "fp32" });
         var scorer = new TokenScorer(llm);
         int[] ids = Ints(expected.GetProperty("eval_ids_with_bos"));
         double nll = -scorer.Score(ids).Logprobs.Average(value => (double)value);

@@ -11,7 +11,7 @@ internal static class ZooGolden
     public static void CheckLogits(string model, string device, string dtype, double tolerance, int maxPromptLength)
     {
         string folder = TestData.Committed("zoo", model);
-        using var llm = new LLM(new EngineOptions { Model = folder, Device = device, DType = dtype, MaxNumBatchedTokens = 512, MaxNumSeqs = 32 });
+        using var llm = new LLM(new EngineOptions { Model = folder, Device = device, DType = dtype, CpuActivations = "fp32", MaxNumBatchedTokens = 512, MaxNumSeqs = 32 });
         var scorer = new TokenScorer(llm);
         foreach (var prompt in Prompts(folder, maxPromptLength))
         {
@@ -31,7 +31,7 @@ internal static class ZooGolden
     public static int CheckGreedy(string model, string device, string dtype, double smallestGap, int maxPromptLength)
     {
         string folder = TestData.Committed("zoo", model);
-        using var llm = new LLM(new EngineOptions { Model = folder, Device = device, DType = dtype, MaxNumBatchedTokens = 64, MaxNumSeqs = 8 });
+        using var llm = new LLM(new EngineOptions { Model = folder, Device = device, DType = dtype, CpuActivations = "fp32", MaxNumBatchedTokens = 64, MaxNumSeqs = 8 });
         var prompts = Prompts(folder, maxPromptLength).Where(p => Gap(p, "greedy_min_gap") > smallestGap).ToList();
         var outputs = llm.Generate(prompts.Select(p => (Prompt.FromTokens(Ints(p, "ids")), (SamplingParams?)new SamplingParams
         {

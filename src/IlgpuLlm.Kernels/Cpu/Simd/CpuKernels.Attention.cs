@@ -23,26 +23,27 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec>
         for (int block = firstVisible / BlockLength * BlockLength; block < end; block += BlockLength)
         {
             LocateRows(item, block, Math.Max(firstVisible, block), Math.Min(block + BlockLength, end), scratch);
-            for (int row = 0; row < numRows;)
+            for (int row = 0, token = 0, head = 0, rows; row < numRows; row += rows)
             {
-                (int first, int count) = Visible(item, row, block);
-                bool isTile = count == BlockLength && row + TileRows <= numRows && Visible(item, row + TileRows - 1, block).Count == BlockLength;
-                int rows = isTile ? TileRows : 1;
-                for (int r = 0; r < rows && count > 0; r++)
+                (int first, int count) = Visible(item, token, block);
+                // Four rows that see all of the block; the tokens between the first and the last of them see it, too.
+                int last = head + TileRows - 1 < item.NumHeads ? token : (row + TileRows - 1) / item.NumHeads;
+                bool isTile = count == BlockLength && row + TileRows <= numRows && Visible(item, last, block).Count == BlockLength;
+                rows = isTile ? TileRows : 1;
+                for (int r = 0; r < rows; r++)
                 {
-                    float* query = item.Query + (nint)((row + r) / item.NumHeads) * item.QueryStride + (row + r) % item.NumHeads * dim;
-                    float* scores = scratch.Scores + r * BlockLength;
-                    Score(query, scratch.Keys + first, count, dim, (TVec*)scratch.Products, scores);
-                    scratch.Corrections[row + r] = Normalise(scores, count, item.Shape.Scale, ref scratch.Maxima[row + r], ref scratch.TotalWeights[row + r]);
+                    float* query = item.Query + (nint)token * item.QueryStride + head * dim;
+                    Score(query, scratch.Keys + first, count, dim, (TVec*)scratch.Products, scratch.Scores + r * BlockLength);
+                    if (++head == item.NumHeads)
+                        (token, head) = (token + 1, 0);
                 }
+                if (count <= 0)
+                    continue;
+                Normalise(scratch.Scores, rows, count, item.Shape.Scale, scratch.Maxima + row, scratch.TotalWeights + row, scratch.Corrections + row);
                 if (isTile)
-                {
-                    Interleave(scratch.Scores, scratch.Weights);
-                    MicroKernels<TSimd, TVec>.AccumulateTile(scratch.Weights, scratch.Values, BlockLength, dim, scratch.Corrections + row, scratch.Sums + row * dim);
-                }
-                else if (count > 0)
+                    MicroKernels<TSimd, TVec>.AccumulateTile(scratch.Scores, scratch.Values, BlockLength, dim, scratch.Corrections + row, scratch.Sums + row * dim);
+                else
                     MicroKernels<TSimd, TVec>.AccumulateRow(scratch.Scores, scratch.Values + first, count, dim, scratch.Corrections + row, scratch.Sums + row * dim);
-                row += rows;
             }
         }
         for (int row = 0; row < numRows; row++)
@@ -54,10 +55,10 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec>
         }
     }
 
-    /// <summary>What a row sees of a block.</summary>
-    private static (int First, int Count) Visible(in AttentionItem item, int row, int block)
+    /// <summary>What a token sees of a block.</summary>
+    private static (int First, int Count) Visible(in AttentionItem item, int token, int block)
     {
-        int position = item.FirstPosition + row / item.NumHeads;
+        int position = item.FirstPosition + token;
         int first = Math.Max(item.Shape.FirstVisible(position) - block, 0), end = Math.Min(position + 1 - block, BlockLength);
         return (first, end - first);
     }
@@ -120,45 +121,41 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec>
     }
 
     /// <summary>
-    /// Turns scores, times a positive scale, into weights relative to the largest score so far and adds them up. Returns what earlier sums must be multiplied with.
+    /// Turns rows of scores, times a positive scale, into weights relative to the largest score so far and adds them up. Corrections are what earlier sums must
+    /// be multiplied with. All rows' maxima come first: finding one takes long, but several are found at the same time.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static float Normalise(float* scores, int count, float scale, ref float maximum, ref float weight)
+    private static void Normalise(float* scores, int rows, int count, float scale, float* maxima, float* totals, float* corrections)
     {
-        for (int i = count; i < BlockLength; i++)
-            scores[i] = float.NegativeInfinity;
-        TVec largests = TSimd.Broadcast(float.NegativeInfinity), scales = TSimd.Broadcast(scale), sum = default;
-        for (int i = 0; i < BlockLength; i += TSimd.Count)
+        TVec scales = TSimd.Broadcast(scale);
+        for (int row = 0; row < rows; row++)
         {
-            TVec scaled = TSimd.Mul(TSimd.Load(scores + i), scales);
-            TSimd.Store(scaled, scores + i);
-            largests = TSimd.Max(scaled, largests);
+            float* s = scores + row * BlockLength;
+            for (int i = count; i < BlockLength; i++)
+                s[i] = float.NegativeInfinity;
+            TVec largests = TSimd.Broadcast(float.NegativeInfinity);
+            for (int i = 0; i < BlockLength; i += TSimd.Count)
+            {
+                TVec scaled = TSimd.Mul(TSimd.Load(s + i), scales);
+                TSimd.Store(scaled, s + i);
+                largests = TSimd.Max(scaled, largests);
+            }
+            float largest = SimdScalar.Max(TSimd.MaxAcross(largests), maxima[row]);
+            // e^0 is 1 exactly, and the usual case: the largest score came early.
+            corrections[row] = maxima[row] == largest ? 1 : SimdMath<SimdScalar, float>.Exp(maxima[row] - largest);
+            maxima[row] = largest;
         }
-        float largest = SimdScalar.Max(TSimd.MaxAcross(largests), maximum);
-        largests = TSimd.Broadcast(largest);
-        for (int i = 0; i < BlockLength; i += TSimd.Count)
+        for (int row = 0; row < rows; row++)
         {
-            TVec w = SimdMath<TSimd, TVec>.Exp(TSimd.Sub(TSimd.Load(scores + i), largests));
-            TSimd.Store(w, scores + i);
-            sum = TSimd.Add(sum, w);
-        }
-        // e^0 is 1 exactly, and the usual case: the largest score came early.
-        float correction = maximum == largest ? 1 : SimdMath<SimdScalar, float>.Exp(maximum - largest);
-        maximum = largest;
-        weight = weight * correction + TSimd.Sum(sum);
-        return correction;
-    }
-
-    /// <summary>[TileRows, BlockLength] to [BlockLength, TileRows].</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Interleave(float* scores, float* weights)
-    {
-        for (int i = 0; i < BlockLength; i++, scores++, weights += TileRows)
-        {
-            weights[0] = scores[0];
-            weights[1] = scores[BlockLength];
-            weights[2] = scores[2 * BlockLength];
-            weights[3] = scores[3 * BlockLength];
+            float* s = scores + row * BlockLength;
+            TVec largests = TSimd.Broadcast(maxima[row]), sum = default;
+            for (int i = 0; i < BlockLength; i += TSimd.Count)
+            {
+                TVec w = SimdMath<TSimd, TVec>.Exp(TSimd.Sub(TSimd.Load(s + i), largests));
+                TSimd.Store(w, s + i);
+                sum = TSimd.Add(sum, w);
+            }
+            totals[row] = totals[row] * corrections[row] + TSimd.Sum(sum);
         }
     }
 }

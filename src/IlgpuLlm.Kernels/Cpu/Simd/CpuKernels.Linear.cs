@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using IlgpuLlm.Kernels.Cpu.Simd;
 
 namespace IlgpuLlm.Kernels.Cpu;
@@ -111,18 +112,19 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec> : CpuKernels
     }
 
     /// <summary>Lays rows out as the tiles read them: for each tile [depth, rows of the tile]; features in order, or those that <paramref name="order"/> names.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void PackRows(float* input, int* order, int stride, int rows, int depth, float scale, float* packed)
     {
         for (int row = 0, tile; row < rows; row += tile)
         {
             tile = MicroKernels<TSimd, TVec>.TileRows(rows - row);
-            float* target = packed + row * depth;
-            for (int r = 0; r < tile; r++)
-            {
-                float* source = input + (nint)(row + r) * stride;
+            float* source = input + (nint)row * stride, target = packed + row * depth;
+            int r = 0;
+            for (; order is null && r <= tile - 4; r += 4, source += 4 * (nint)stride)
+                Transpose.FourRows(source, stride, depth, scale, target + r, tile);
+            for (; r < tile; r++, source += stride)
                 for (int k = 0; k < depth; k++)
                     target[k * tile + r] = source[order is null ? k : order[k]] * scale;
-            }
         }
     }
 

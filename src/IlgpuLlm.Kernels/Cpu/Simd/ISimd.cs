@@ -36,9 +36,6 @@ internal unsafe interface ISimd<TVec> : ISimdDot<TVec>
 
     static abstract void Store(TVec value, float* destination);
 
-    /// <summary>Brings the cache line of <paramref name="address"/> nearer, where there is an instruction for it.</summary>
-    static abstract void Prefetch(void* address);
-
     static abstract TVec Add(TVec a, TVec b);
 
     static abstract TVec Sub(TVec a, TVec b);

@@ -10,13 +10,13 @@ internal static unsafe partial class MicroKernels<TSimd, TVec>
 {
     private interface ITile
     {
-        /// <summary>sums[r] += a[r] * (b0, b1). Returns a behind the last row's.</summary>
-        float* MulAdd(float* a, TVec b0, TVec b1);
+        /// <summary>sums[r] += a[r * step] * (b0, b1). Returns a behind the last row's.</summary>
+        float* MulAdd(float* a, int step, TVec b0, TVec b1);
     }
 
     private struct None : ITile
     {
-        public readonly float* MulAdd(float* a, TVec b0, TVec b1) => a;
+        public readonly float* MulAdd(float* a, int step, TVec b0, TVec b1) => a;
     }
 
     private struct One : ITile
@@ -25,12 +25,12 @@ internal static unsafe partial class MicroKernels<TSimd, TVec>
         private TVec _sum1;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public float* MulAdd(float* a, TVec b0, TVec b1)
+        public float* MulAdd(float* a, int step, TVec b0, TVec b1)
         {
             TVec x = TSimd.Broadcast(*a);
             _sum0 = TSimd.MulAdd(x, b0, _sum0);
             _sum1 = TSimd.MulAdd(x, b1, _sum1);
-            return a + 1;
+            return a + step;
         }
     }
 
@@ -44,6 +44,6 @@ internal static unsafe partial class MicroKernels<TSimd, TVec>
 #pragma warning restore CS0649, IDE0044
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public float* MulAdd(float* a, TVec b0, TVec b1) => _second.MulAdd(_first.MulAdd(a, b0, b1), b0, b1);
+        public float* MulAdd(float* a, int step, TVec b0, TVec b1) => _second.MulAdd(_first.MulAdd(a, step, b0, b1), step, b0, b1);
     }
 }

@@ -80,7 +80,7 @@ internal static unsafe partial class MicroKernels<TSimd, TVec>
         for (; a < end; b += TPanels.Stride)
         {
             TPanels.Load(b, out TVec b0, out TVec b1);
-            a = second.MulAdd(first.MulAdd(a, b0, b1), b0, b1);
+            a = second.MulAdd(first.MulAdd(a, 1, b0, b1), 1, b0, b1);
         }
         // Copies, since sums whose address is taken would live in memory.
         TFirst firstSums = first;

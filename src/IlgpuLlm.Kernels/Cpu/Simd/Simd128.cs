@@ -42,12 +42,6 @@ internal readonly unsafe partial struct Simd128 : ISimd<Vector128<float>>
         high = Vector128.ConvertToSingle(bytes >>> 4);
     }
 
-    public static void Prefetch(void* address)
-    {
-        if (Sse.IsSupported)
-            Sse.Prefetch0(address);
-    }
-
     public static void Store(Vector128<float> value, float* destination) => value.Store(destination);
 
     public static Vector128<float> Add(Vector128<float> a, Vector128<float> b) => a + b;

@@ -37,12 +37,6 @@ internal readonly unsafe partial struct Simd256 : ISimd<Vector256<float>>
         high = Vector256.ConvertToSingle(bytes >>> 4);
     }
 
-    public static void Prefetch(void* address)
-    {
-        if (Sse.IsSupported)
-            Sse.Prefetch0(address);
-    }
-
     public static void Store(Vector256<float> value, float* destination) => value.Store(destination);
 
     public static Vector256<float> Add(Vector256<float> a, Vector256<float> b) => a + b;

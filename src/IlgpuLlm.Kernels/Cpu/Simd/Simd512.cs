@@ -37,12 +37,6 @@ internal readonly unsafe partial struct Simd512 : ISimd<Vector512<float>>
         high = Vector512.ConvertToSingle(bytes >>> 4);
     }
 
-    public static void Prefetch(void* address)
-    {
-        if (Sse.IsSupported)
-            Sse.Prefetch0(address);
-    }
-
     public static void Store(Vector512<float> value, float* destination) => value.Store(destination);
 
     public static Vector512<float> Add(Vector512<float> a, Vector512<float> b) => a + b;

@@ -27,10 +27,6 @@ internal readonly unsafe partial struct SimdScalar : ISimd<float>
         high = *source >> 4;
     }
 
-    public static void Prefetch(void* address)
-    {
-    }
-
     public static void Store(float value, float* destination) => *destination = value;
 
     public static float Add(float a, float b) => a + b;

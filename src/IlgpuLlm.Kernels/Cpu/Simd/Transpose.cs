@@ -1,0 +1,44 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.Arm;
+using System.Runtime.Intrinsics.X86;
+
+namespace IlgpuLlm.Kernels.Cpu.Simd;
+
+/// <summary>Rows to columns.</summary>
+internal static unsafe class Transpose
+{
+    /// <summary>target[k * step + r] = source[r * stride + k] * scale for four rows.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void FourRows(float* source, nint stride, int count, float scale, float* target, int step)
+    {
+        int k = 0;
+        for (; k <= count - 4; k += 4, target += 4 * step)
+        {
+            Vector128<float> a = Vector128.Load(source + k) * scale, b = Vector128.Load(source + stride + k) * scale;
+            Vector128<float> c = Vector128.Load(source + 2 * stride + k) * scale, d = Vector128.Load(source + 3 * stride + k) * scale;
+            Vector128<float> ab = Low(a, b), cd = Low(c, d), ab2 = High(a, b), cd2 = High(c, d);
+            Vector128.Create(ab.GetLower(), cd.GetLower()).Store(target);
+            Vector128.Create(ab.GetUpper(), cd.GetUpper()).Store(target + step);
+            Vector128.Create(ab2.GetLower(), cd2.GetLower()).Store(target + 2 * step);
+            Vector128.Create(ab2.GetUpper(), cd2.GetUpper()).Store(target + 3 * step);
+        }
+        for (; k < count; k++, target += step)
+            for (int r = 0; r < 4; r++)
+                target[r] = source[r * stride + k] * scale;
+    }
+
+    /// <summary>[a0, b0, a1, b1].</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<float> Low(Vector128<float> a, Vector128<float> b)
+        => Sse.IsSupported ? Sse.UnpackLow(a, b)
+            : AdvSimd.Arm64.IsSupported ? AdvSimd.Arm64.ZipLow(a, b)
+            : Vector128.Create(a[0], b[0], a[1], b[1]);
+
+    /// <summary>[a2, b2, a3, b3].</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<float> High(Vector128<float> a, Vector128<float> b)
+        => Sse.IsSupported ? Sse.UnpackHigh(a, b)
+            : AdvSimd.Arm64.IsSupported ? AdvSimd.Arm64.ZipHigh(a, b)
+            : Vector128.Create(a[2], b[2], a[3], b[3]);
+}
