@@ -62,7 +62,7 @@ public sealed class QuantizedEngineTests
         long layers = floats.Memory.WeightBytes - four.Memory.WeightBytes, rest = floats.Memory.WeightBytes - eight.Memory.WeightBytes;
         Assert.AreEqual(1.5, (double)layers / rest, 0.03, "12 bits saved of each weight, and 8");
 
-        var rounded = LLM.Inspect(new EngineOptions { Device = "cpu", DType = "int4", CpuActivations = "int8" });
+        var rounded = LLM.Inspect(new EngineOptions { Model = DemoModel.DemoModelFolder.FullPath, Device = "cpu", DType = "int4", CpuActivations = "int8" });
         double table = (double)rounded.Config.VocabSize * rounded.Config.HiddenSize;
         Assert.AreEqual(2 - (1 + 3 / 128.0), (four.Memory.WeightBytes - rounded.Memory.WeightBytes) / table, 0.05, "the output layer in 8 bits, with 3 bytes more for 128, instead of 16");
         Assert.IsTrue(rounded.WeightBytesPerStep < four.WeightBytesPerStep, "a step reads the output layer alone");

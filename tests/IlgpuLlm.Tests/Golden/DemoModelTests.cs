@@ -70,9 +70,10 @@ public sealed class DemoModelTests
         using var rtn = new TempFolder();
         ModelQuantizer.Run(new QuantizeOptions { Output = rtn.Path, Method = "rtn", GroupSize = 64 });
         double exact = Golden.GetProperty("heldout").GetProperty("ppl_fp32").GetDouble();
-        double eight = Perplexity(new EngineOptions { DType = "int8" }), awq = Perplexity(new EngineOptions { DType = "int4" });
-        double rounded = Perplexity(new EngineOptions { Model = rtn.Path });
+        double eight = Perplexity(new EngineOptions { DType = "int8", CpuActivations = "fp32" }), awq = Perplexity(new EngineOptions { DType = "int4" });
+        double rounded = Perplexity(new EngineOptions { Model = rtn.Path }), eightByEight = Perplexity(new EngineOptions { DType = "int8" });
         Assert.IsTrue(Math.Abs(eight / exact - 1) < 1e-3, $"int8: {eight} instead of {exact}");
+        Assert.IsTrue(Math.Abs(eightByEight / exact - 1) < 2e-3, $"int8, activations rounded too: {eightByEight} instead of {exact}");
         Assert.IsTrue(awq / exact - 1 < 0.02, $"int4 by awq: {awq} instead of {exact}");
         Assert.IsTrue(awq < rounded, $"awq {awq}, rtn {rounded}, both in groups of 64");
     }

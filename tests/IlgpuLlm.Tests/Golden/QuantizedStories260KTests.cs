@@ -74,7 +74,7 @@ public sealed class QuantizedStories260KTests
 
         double Nll(string folder)
         {
-            using var llm = new LLM(new EngineOptions { Model = folder, Device = "cpu", DType = "float32" });
+            using var llm = new LLM(new EngineOptions { Model = folder, Device = "cpu", DType = "float32", CpuActivations = "fp32" });
             return -new TokenScorer(llm).Score(ids).Logprobs.Average(value => (double)value);
         }
     }
