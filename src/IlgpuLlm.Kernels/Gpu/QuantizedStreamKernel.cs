@@ -22,6 +22,7 @@ internal sealed class QuantizedStreamKernel(GpuDevice device)
     private const int WarpSize = 32;
     private const int ManyParts = 264; // of the features: two groups for each of an H100's multiprocessors; a constant, so that results do not depend on the device
     private const int WholeRowShift = 30;
+    private const int ManyWarps = 16;
     private const int NumEpilogues = 4, NumForms = 3;
     private const int MaxRegisters = 128; // sixteen warps a multiprocessor
 
@@ -55,13 +56,16 @@ internal sealed class QuantizedStreamKernel(GpuDevice device)
     {
         bool hasHalfGroups = weight.NumGroups > 1 && weight.GroupLength < QuantizedLayout.BlockInputs;
         int parts = (weight.OutFeatures + Features - 1) / Features;
-        int index = ((weight.Quantization!.Bits == 4 ? 0 : NumForms) + (hasHalfGroups ? 2 : parts < ManyParts ? 1 : 0)) * NumEpilogues + (int)epilogue;
+        int index = ((weight.Quantization!.Bits == 4 ? 0 : NumForms) + (hasHalfGroups ? 2 : parts < ManyParts && TakesManyWarps(weight.Quantization.Bits) ? 1 : 0)) * NumEpilogues + (int)epilogue;
         var launch = _launchers[index] ??= device.Load<Launcher>(Kernels[index]);
         int tiles = (output.NumRows + TileRows - 1) / TileRows;
         launch(
             device.Stream, new KernelConfig(parts * tiles, Kernels[index].GroupSize), weight.Codes.Address, weight.Groups.Address, input.View<uint>(), output,
             SizesOf(weight));
     }
+
+    /// <summary>Codes of 8 bits in sixteen warps have registers enough on Hopper alone.</summary>
+    private bool TakesManyWarps(int bits) => bits == 4 || device is CudaGpuDevice { IsHopper: true };
 
     /// <summary>A weight's sizes.</summary>
     public static QuantizedStream SizesOf(GpuQuantizedWeight weight) => new()
@@ -93,5 +97,6 @@ internal sealed class QuantizedStreamKernel(GpuDevice device)
         {
             IsCudaOnly = true,
             MaxRegisters = THalves.AreSeparate ? 0 : MaxRegisters,
+            Target = TWarps.Value == ManyWarps && TCodes.Bits == 8 ? "sm_90" : null,
         };
 }
