@@ -8,6 +8,10 @@ RESULTS = Path(os.environ.get("BENCH_RESULTS", "/tmp/ilgpullm-bench"))
 DEVICE = os.environ.get("BENCH_DEVICE", "cuda")
 END = time.time() + float(os.environ.get("BENCH_SECONDS", "570"))
 CHECKPOINT = Path(os.environ.get("BENCH_CHECKPOINT", "/tmp/llama-7b-fp16"))
+DEMO = ROOT / "src/IlgpuLlm.DemoModel/model"
+# Of the random checkpoints, whose tokenizer has no template. A system text comes as an instruction of its own.
+CHAT_TEMPLATE = ("{{ bos_token }}{% for message in messages %}{% if message['role'] == 'assistant' %} {{ message['content'] }} {{ eos_token }}"
+                 "{% else %}[INST] {{ message['content'] }} [/INST]{% endif %}{% endfor %}")
 
 # The shapes, those of bench.sh --dummy; weights are random. BENCH_LLAMA and BENCH_MISTRAL name other folders.
 MODELS = {"llama": ROOT / "src/IlgpuLlm.Bench/Precisions/llama-2-7b.json", "mistral": ROOT / "src/IlgpuLlm.Bench/Precisions/mistral-7b-v0.1.json"}
@@ -59,21 +63,22 @@ class Store:
 store = Store()
 
 
-def run(command, limit, env=None):
-    """The output, or None if it failed or took too long; never beyond the end of this script's time."""
+def run(command, limit, keeps_partial=False):
+    """The output, or None if it failed or took too long; never beyond the end of this script's time. keeps_partial: then the lines until there."""
     left = END - time.time()
     name = " ".join(str(c) for c in command)
     if left < 5:
         print(f"  no time left for: {name}")
         return None
     try:
-        done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=min(limit, left), env=os.environ | (env or {}))
-    except subprocess.TimeoutExpired:
+        done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=min(limit, left), env=os.environ | {"PYTHONUNBUFFERED": "1"})
+    except subprocess.TimeoutExpired as late:
         print(f"  took more than {min(limit, left):.0f} s: {name}")
-        return None
+        lines = (late.stdout or b"").decode(errors="replace")
+        return lines[:lines.rfind("\n") + 1] if keeps_partial else None
     if done.returncode != 0:
         print(f"  failed ({done.returncode}): {name}\n{(done.stderr or done.stdout)[-1500:]}")
-        return None
+        return done.stdout if keeps_partial else None
     return done.stdout
 
 
@@ -126,19 +131,32 @@ def kernels():
     keep("attention decode", bench("kernels", dtype="float16", batch_size=64, context_len=2048, filter="attention"))
 
 
-def load():
-    if not (CHECKPOINT / "config.json").exists():
-        if run([sys.executable, ROOT / "tools/hf_compare/make_checkpoint.py", "--out", CHECKPOINT], 300) is None:
-            return
-    for path in CHECKPOINT.glob("*.safetensors"):  # into the page cache
+def carried(name, shared):
+    """A file or folder that tools/pack.sh copied to .gpu, or that lies beside the checkout; None where there is neither."""
+    return next((path for path in (ROOT / ".gpu" / name, ROOT.parent / "shared" / shared) if path.exists()), None)
+
+
+def make(folder, script, limit):
+    """Makes a folder of random weights and gives it a tokenizer: Llama's where that was carried along, else the demo model's, whose ids are fewer."""
+    if not (folder / "config.json").exists() and run([sys.executable, ROOT / "tools/hf_compare" / script, "--out", folder], limit) is None:
+        return False
+    for file in (carried("tokenizer", "tokenizers/llama2") or DEMO).glob("tokenizer*"):
+        shutil.copyfile(file, folder / file.name)
+    (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE)
+    return True
+
+
+def time_start(folder, key):
+    """Seconds from the process's start to its first token with the folder in the page cache: first without a compiled kernel on disk, then with all."""
+    for path in folder.glob("*.safetensors"):
         with open(path, "rb", buffering=0) as file:
             while file.read(64 << 20):
                 pass
     cache = RESULTS / "cache"
     shutil.rmtree(cache, ignore_errors=True)
-    for key in ("load first start", "load", "load"):  # of the second and third start the faster one counts
+    for name in (f"{key} first start", key, key):  # of the second and third start the faster one counts
         start = time.time()
-        process = subprocess.Popen([PROGRAM, "generate", "--model", CHECKPOINT, "--device", DEVICE, "--prompt-ids", "1,5,9", "--max-tokens", "1", "--stats"],
+        process = subprocess.Popen([PROGRAM, "generate", "--model", folder, "--device", DEVICE, "--prompt-ids", "1,5,9", "--max-tokens", "1", "--stats"],
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"ILGPULLM_CACHE": str(cache)})
         process.stdout.read(1)
         seconds = time.time() - start
@@ -146,16 +164,56 @@ def load():
         if process.wait() != 0:
             print(f"  generate failed:\n{errors[-1500:]}")
             return
-        store.put(key, min(seconds, store[key]) if key == "load" and store[key] else seconds)
+        store.put(name, min(seconds, store[key]) if name == key and store[key] else seconds)
         print("   ", " ".join(errors.split()))
 
 
+def load():
+    if make(CHECKPOINT, "make_checkpoint.py", 300):
+        time_start(CHECKPOINT, "load")
+
+
+def quality():
+    """Greedy answers of Transformers in float32, and ours in all precisions beside them: the demo model, then the 7B shape."""
+    compare_answers("demo", DEMO, "demo", ROOT / "src/IlgpuLlm.Bench/Quality/questions.json", "other")
+    if make(CHECKPOINT, "make_checkpoint.py", 150):
+        compare_answers("7B", CHECKPOINT, CHECKPOINT, carried("questions.json", "seed/questions.json") or ROOT / "src/IlgpuLlm.Bench/Quality/questions.json", "llama")
+
+
+def compare_answers(name, folder, ours, questions, turns):
+    truth = RESULTS / f"truth-{name}.json"  # of another library, so it outlasts our commits
+    if not truth.exists():
+        start = time.time()
+        out = run([sys.executable, ROOT / "tools/hf_ground_truth.py", "--model", folder, "--questions", questions, "--model-name", turns, "--device", DEVICE, "--out", truth], 150)
+        if out is None:
+            return
+        print(f"  Transformers, {name}: {time.time() - start:.0f} s\n{out.rstrip()}")
+    start = time.time()
+    out = run([PROGRAM, "quality", "--model-name", ours, "--device", DEVICE, "--questions", questions, "--ground-truth", truth, "--json"], 280, keeps_partial=True)
+    print(f"  ours, {name}: {time.time() - start:.0f} s")
+    if not out:
+        return
+    (RESULTS / f"quality-{name}.jsonl").write_text(out)
+    gaps = [answer["gaps"] for answer in json.loads(truth.read_text())["answers"]]
+    for line in out.splitlines():
+        result = json.loads(line)
+        scores = result["quality"]
+        if not scores:
+            print(f"  {result['precision']}: {result['problem']}")
+            continue
+        for number, answer in enumerate(scores["answers"]):
+            matched = answer["match_tokens"]
+            if result["precision"] == "float32" and matched < answer["reference_tokens"]:
+                print(f"  float32, answer {number + 1}: token {matched + 1} of {answer['reference_tokens']} differs; there the second likeliest is {gaps[number][matched]:.2g} behind")
+        store.put(f"quality {name} {result['precision']}", {key: value for key, value in scores.items() if key != "answers"})
+
+
 def baseline(mode, limit):
-    script = next((s for s in (ROOT / ".gpu/hf_baseline.py", ROOT.parent / "shared/gpu/hf_baseline.py") if s.exists()), None)
+    script = carried("hf_baseline.py", "gpu/hf_baseline.py")
     if script is None:
         print("  no hf_baseline.py: tools/pack.sh copies it to .gpu")
         return
-    out = run([sys.executable, script, mode], limit)
+    out = run([sys.executable, script, mode], limit, keeps_partial=True)
     for line in (out or "").splitlines():
         name, _, figures = line.rpartition(": ")
         if name:
@@ -176,6 +234,7 @@ SECTIONS = {
     "throughput": throughput,
     "kernels": kernels,
     "load": load,
+    "quality": quality,
     "mistral": lambda: (decode("mistral"), prefill("mistral")),
     "peers-gemm": peers_gemm,
     "peers-eager": lambda: baseline("eager", 200),
@@ -199,7 +258,9 @@ def number(value, digits=None):
 
 
 def row(what, goal, ours, its=None, peer_name="", noted=None, unit="", smaller=False):
-    """A line of the table; ratios above 1 are in our favour."""
+    """A line of the table, or None where nothing was measured; ratios above 1 are in our favour."""
+    if ours is None and its is None:
+        return None
     def ratio(other):
         if not ours or not other:
             return "-"
@@ -259,7 +320,23 @@ def table():
         tokens = number(field(f"mistral prefill float16 {length}", "prefill_tokens_per_second"))
         lines.append(row(f"Mistral shape: prefill float16, {length} tokens ({tokens} tok/s)", share, field(f"mistral prefill float16 {length}", "prefill_teraflops"),
                          None, "", None, "TFLOP/s"))
-    return "\n".join(lines)
+    return "\n".join(line for line in lines if line)
+
+
+def quality_table():
+    """How our answers compare with those of Transformers; empty where nothing was asked."""
+    rows = []
+    for name in ("demo", "7B"):
+        for precision in ("float32", "float16", "int8", "int4"):
+            scores = store[f"quality {name} {precision}"]
+            if scores:
+                kl, perplexity = scores.get("mean_kl"), scores.get("text_perplexity")
+                rows.append(f"| {name}, {precision} | {scores['exact_matches']} of {scores['num_questions']} | {scores['token_match_percent']:.1f} | {scores['top1_percent']:.2f} | "
+                            f"{'-' if kl is None else f'{kl:.2g}'} | {number(perplexity, 2)} | {scores.get('num_prompts_that_differ', '-')} |")
+    if not rows:
+        return ""
+    return "\n".join(["\n| greedy answers, reference: Transformers in float32 | equal token for token | leading tokens equal, % | likeliest token equal, % | "
+                      "mean KL from our float32, nats | perplexity of a text | prompts tokenized otherwise |", "|---|---|---|---|---|---|---|", *rows, ""])
 
 
 def header():
@@ -284,11 +361,11 @@ def main():
         except Exception as error:  # the other sections still count
             print(f"  {name} failed: {error!r}")
         print(f"  {time.time() - start:.0f} s")
-    text = f"{header()}\n\n{table()}\n"
+    text = f"{header()}\n\n{table()}\n{quality_table()}"
     (RESULTS / "table.md").write_text(text)
     if os.environ.get("OUT"):
-        for file in ("results.json", "table.md"):
-            shutil.copy(RESULTS / file, os.environ["OUT"])
+        for file in [RESULTS / "results.json", RESULTS / "table.md", *RESULTS.glob("quality-*.jsonl"), *RESULTS.glob("truth-*.json")]:
+            shutil.copy(file, os.environ["OUT"])
     print("\n" + text)
 
 

@@ -73,7 +73,7 @@ def main():
         # A random model may give ids that a borrowed tokenizer does not have.
         answer = tokenizer.decode([t for t in tokens if t < len(tokenizer)], skip_special_tokens=True)
         answers.append({"question": question["prompt"], "prompt_token_ids": list(prompt), "token_ids": tokens, "answer": answer, "gaps": gaps})
-        print(f"{len(prompt)} prompt tokens, {len(tokens)} new, smallest gap {min(gaps):.2g}: {answer[:80]!r}")
+        print(f"{len(prompt)} prompt tokens, {len(tokens)} new ({len(set(tokens))} different), smallest gap {min(gaps):.2g}: {answer[:80]!r}")
     with open(args.out, "w", encoding="utf-8") as file:
         json.dump({"format": "ilgpullm-ground-truth-1", "model": args.model, "dtype": args.dtype, "transformers": transformers.__version__, "torch": torch.__version__,
                    "answers": answers}, file, ensure_ascii=False)

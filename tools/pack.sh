@@ -17,10 +17,13 @@ done
 (cd "$out/app" && rm -rf demo-model demo-model-int4 libcoreclrtraceprovider.so libmscordaccore.so libmscordbi.so createdump ./*.pdb)
 tar -C "$out" -cf - app | xz -T0 -6 > "$out/app.txz"
 rm -rf "$out/app"
-# What bench/gpu.sh needs of this machine: the commit, and the peers' script where there is one.
+# What bench/gpu.sh needs of this machine: the commit, and where there are such the peers' script, the seed's questions and a tokenizer of 32,000 tokens.
 git -C "$root" describe --always --dirty --abbrev=40 > "$out/commit"
-baseline=${ILGPULLM_SHARED:-$root/../shared}/gpu/hf_baseline.py
-[ ! -f "$baseline" ] || cp "$baseline" "$out/"
+shared=${ILGPULLM_SHARED:-$root/../shared}
+for file in gpu/hf_baseline.py seed/questions.json; do
+  [ ! -f "$shared/$file" ] || cp "$shared/$file" "$out/"
+done
+[ ! -d "$shared/tokenizers/llama2" ] || { rm -rf "$out/tokenizer" && cp -r --no-preserve=mode "$shared/tokenizers/llama2" "$out/tokenizer"; }
 ls -l "$out/app.txz"
 
 cat << 'TEXT'
