@@ -8,6 +8,7 @@ RESULTS = Path(os.environ.get("BENCH_RESULTS", "/tmp/ilgpullm-bench"))
 DEVICE = os.environ.get("BENCH_DEVICE", "cuda")
 END = time.time() + float(os.environ.get("BENCH_SECONDS", "570"))
 CHECKPOINT = Path(os.environ.get("BENCH_CHECKPOINT", "/tmp/llama-7b-fp16"))
+AWQ = Path(os.environ.get("BENCH_AWQ", "/tmp/llama-7b-awq"))
 DEMO = ROOT / "src/IlgpuLlm.DemoModel/model"
 # Of the random checkpoints, whose tokenizer has no template. A system text comes as an instruction of its own.
 CHAT_TEMPLATE = ("{{ bos_token }}{% for message in messages %}{% if message['role'] == 'assistant' %} {{ message['content'] }} {{ eos_token }}"
@@ -173,6 +174,13 @@ def load():
         time_start(CHECKPOINT, "load")
 
 
+def awq_load():
+    start = time.time()
+    if make(AWQ, "make_awq.py", 120):
+        print(f"  written in {time.time() - start:.0f} s")
+        time_start(AWQ, "awq load")
+
+
 def quality():
     """Greedy answers of Transformers in float32, and ours in all precisions beside them: the demo model, then the 7B shape."""
     compare_answers("demo", DEMO, "demo", ROOT / "src/IlgpuLlm.Bench/Quality/questions.json", "other")
@@ -234,6 +242,7 @@ SECTIONS = {
     "throughput": throughput,
     "kernels": kernels,
     "load": load,
+    "awq-load": awq_load,
     "quality": quality,
     "mistral": lambda: (decode("mistral"), prefill("mistral")),
     "peers-gemm": peers_gemm,
@@ -267,7 +276,8 @@ def row(what, goal, ours, its=None, peer_name="", noted=None, unit="", smaller=F
         return f"{other / ours if smaller else ours / other:.2f}"
     sign = "<=" if smaller else ">="
     peer_text = f"{number(its)} ({peer_name})" if its else "-"
-    return f"| {what} | {sign} {number(goal)} {unit} | {number(ours)} | {ratio(goal)} | {peer_text} | {ratio(its)} | {number(noted)} | {ratio(noted)} |"
+    goal_text = f"({unit})" if goal is None else f"{sign} {number(goal)} {unit}"
+    return f"| {what} | {goal_text} | {number(ours)} | {ratio(goal)} | {peer_text} | {ratio(its)} | {number(noted)} | {ratio(noted)} |"
 
 
 def sequences(count):
@@ -309,8 +319,9 @@ def table():
     lines.append(row("prefill attention, 4,096 tokens, 32 heads x 128, causal", 400, field("attention prefill", "teraflops"),
                      peer("sdpa flash causal 4096", "TFLOP/s"), "torch FlashAttention", None, "TFLOP/s"))
     lines.append(row("decode attention, 64 sequences x 2,048", 85, field("attention decode", "percent_of_copy"), None, "", None, "% of copy"))
-    for key, what in (("load", "process start to first token, 7B float16 in the page cache"), ("load first start", "the same, no compiled kernel on disk")):
-        lines.append(row(what, 6, store[key], None, "", None, "s", smaller=True))
+    for key, what, goal in (("load", "7B float16", 6), ("awq load", "7B AWQ, 4 bits,", 3)):
+        lines.append(row(f"process start to first token, {what} in the page cache", goal, store[key], None, "", None, "s", smaller=True))
+        lines.append(row("the same, no compiled kernel on disk", None, store[key + " first start"], None, "", None, "s", smaller=True))
     for batch, (goal, _) in DECODE.items():
         share = goal_share(f"llama decode float16 {batch}", rate, "decode_percent_of_copy", goal)
         lines.append(row(f"Mistral shape: decode float16, {sequences(batch)} ({number(field(f'mistral decode float16 {batch}', rate))} tok/s)", share,
@@ -320,7 +331,7 @@ def table():
         tokens = number(field(f"mistral prefill float16 {length}", "prefill_tokens_per_second"))
         lines.append(row(f"Mistral shape: prefill float16, {length} tokens ({tokens} tok/s)", share, field(f"mistral prefill float16 {length}", "prefill_teraflops"),
                          None, "", None, "TFLOP/s"))
-    return "\n".join(line for line in lines if line)
+    return "\n".join(line for line in lines if line) if any(lines[2:]) else "No figure of the table was measured."
 
 
 def quality_table():

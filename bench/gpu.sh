@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures this engine, Hugging Face Transformers and cuBLAS on one GPU and prints them side by side. It needs Linux x64 with an NVIDIA driver, python3 with
 # torch and transformers for the peers, and no .NET: run tools/pack.sh first, carry .gpu along, and run this in the checkout.
-#   bench/gpu.sh SECTION...      sections: decode prefill throughput kernels load quality mistral peers peers-gemm peers-static peers-eager peers-batch all
+#   bench/gpu.sh SECTION...      sections: decode prefill throughput kernels load awq-load quality mistral peers peers-gemm peers-static peers-eager peers-batch all
 # A section is skipped when BENCH_SECONDS (default 570) are over, so that a machine's time limit does not lose results; call it again for the others: figures
 # are kept in BENCH_RESULTS (default /tmp/ilgpullm-bench) and, where OUT names a folder, copied there with the table.
 set -euo pipefail
