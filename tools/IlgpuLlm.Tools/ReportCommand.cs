@@ -12,7 +12,8 @@ internal static class ReportCommand
         var file = new Argument<string>("REPORT") { Description = "A report.json." };
         var html = new Option<string?>("--html") { Description = "Writes the page." };
         var plots = new Option<string?>("--plots") { Description = "A folder for the plots, an SVG each." };
-        var command = new Command("report", "Makes the page or the plots of a report.json.") { file, html, plots };
+        var pngs = new Option<string?>("--png") { Description = "A folder for the plots, a PNG each." };
+        var command = new Command("report", "Makes the page or the plots of a report.json.") { file, html, plots, pngs };
         command.SetAction(parse =>
         {
             try
@@ -21,7 +22,9 @@ internal static class ReportCommand
                 if (parse.GetValue(html) is { } page)
                     HtmlReport.Write(report, page);
                 if (parse.GetValue(plots) is { } folder)
-                    WritePlots(report, folder);
+                    PlotFiles.WriteSvgs(report, folder);
+                if (parse.GetValue(pngs) is { } pictures)
+                    PlotFiles.WritePngs(report, pictures);
                 return 0;
             }
             catch (Exception e) when (e is IlgpuLlmException or IOException or UnauthorizedAccessException)
@@ -31,15 +34,5 @@ internal static class ReportCommand
             }
         });
         return command;
-    }
-
-    private static void WritePlots(BenchReport report, string folder)
-    {
-        Directory.CreateDirectory(folder);
-        foreach (var figure in ReportPlots.Of(report))
-        {
-            string name = string.Concat(figure.Title.ToLowerInvariant().Select(c => char.IsAsciiLetterOrDigit(c) ? c : '-')).Replace("--", "-", StringComparison.Ordinal);
-            File.WriteAllText(Path.Combine(folder, $"{report.Model.Name}-{name}.svg"), figure.ToFile());
-        }
     }
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using ScottPlot;
+using ScottPlot.Plottables;
 using ScottPlot.TickGenerators;
 
 namespace IlgpuLlm.Bench.Plots;
@@ -8,8 +9,12 @@ namespace IlgpuLlm.Bench.Plots;
 /// <param name="Title">Its heading.</param>
 /// <param name="Caption">What is to be known to read it.</param>
 /// <param name="Svg">The drawing, to be put into HTML.</param>
-internal sealed record Figure(string Title, string Caption, string Svg)
+/// <param name="Chart">What it was drawn from.</param>
+internal sealed record Figure(string Title, string Caption, string Svg, Chart Chart)
 {
+    /// <summary>The picture, on white.</summary>
+    public byte[] ToPng() => Chart.ToPng(SystemFont.Name!);
+
     /// <summary>The drawing with its own style, as a file of its own: light or dark as the reader's system is.</summary>
     public string ToFile()
     {
@@ -22,7 +27,7 @@ internal sealed record Figure(string Title, string Caption, string Svg)
 /// <summary>A plot in the style of all reports. Axes carry units.</summary>
 internal sealed class Chart
 {
-    private const int Width = 760, Height = 400;
+    private const int Width = 760, Height = 400, PixelsPerPoint = 2;
 
     private readonly Plot _plot = new();
     private readonly bool _isLogX, _isLogY;
@@ -35,7 +40,6 @@ internal sealed class Chart
     {
         MetricsFont.Register();
         (_isLogX, _isLogY) = (isLogX, isLogY);
-        _plot.Font.Set(MetricsFont.Name);
         _plot.FigureBackground.Color = Colors.Transparent;
         _plot.DataBackground.Color = Colors.Transparent;
         _plot.Axes.Color(PlotColors.Ink);
@@ -148,9 +152,28 @@ internal sealed class Chart
         legend.Legend.OutlineWidth = 0;
         legend.Legend.ShadowColor = Colors.Transparent;
         legend.Legend.FontColor = PlotColors.Ink;
-        legend.Legend.FontName = MetricsFont.Name;
         legend.Legend.FontSize = 13;
-        return new Figure(title, caption, SvgText.ForPage(_plot.GetSvgXml(Width, Height), title));
+        SetFont(MetricsFont.Name);
+        return new Figure(title, caption, SvgText.ForPage(_plot.GetSvgXml(Width, Height), title), this);
+    }
+
+    /// <summary>What was drawn as a PNG file.</summary>
+    /// <param name="font">A font with letters.</param>
+    public byte[] ToPng(string font)
+    {
+        SetFont(font);
+        _plot.FigureBackground.Color = Colors.White;
+        _plot.ScaleFactor = PixelsPerPoint;
+        return _plot.GetImageBytes(PixelsPerPoint * Width, PixelsPerPoint * Height, ImageFormat.Png);
+    }
+
+    private void SetFont(string name)
+    {
+        _plot.Font.Set(name);
+        _plot.Legend.FontName = name;
+        // A label keeps the typeface that was the default when it was made, and that goes before its font's name.
+        foreach (var label in _plot.GetPlottables<BarPlot>().Select(bars => bars.ValueLabelStyle).Concat(_plot.Legend.ManualItems.Select(item => item.LabelStyle)))
+            (label.FontName, label.Font) = (name, null);
     }
 
     private void AddBars(Bar[] bars, string name, Color color, bool hasLabels)
@@ -159,7 +182,6 @@ internal sealed class Chart
         {
             var plot = _plot.Add.Bars(bars);
             plot.ValueLabelStyle.ForeColor = PlotColors.Ink;
-            plot.ValueLabelStyle.FontName = MetricsFont.Name;
             plot.ValueLabelStyle.FontSize = 12;
             plot.ValueLabelStyle.Bold = false;
             plot.ValueLabelStyle.IsVisible = hasLabels;

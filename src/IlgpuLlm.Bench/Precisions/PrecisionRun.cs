@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Reflection;
 using System.Runtime.InteropServices;
+using IlgpuLlm.Bench.Plots;
 using IlgpuLlm.Bench.Quality;
 using IlgpuLlm.Bench.Reports;
 using IlgpuLlm.Benchmarking;
@@ -104,6 +105,10 @@ internal static class PrecisionRun
         QualityFiles.WriteMarkdown(folder.File("quality.md"), report.Model.Name, quality);
         ReportJson.Write(report, folder.File("report.json"));
         HtmlReport.Write(report, folder.File("report.html"));
+        if (SystemFont.Name is null)
+            log.Info("This machine has no font, so plots are in report.html only, not in plots/*.png");
+        else
+            PlotFiles.WritePngs(report, folder.File("plots"));
         log.Info("Benchmarking Finished");
     }
 }

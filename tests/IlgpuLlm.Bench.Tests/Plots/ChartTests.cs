@@ -57,6 +57,33 @@ public sealed partial class ChartTests
         StringAssert.Contains(svg.Root.Elements().First(e => e.Name.LocalName == "style").Value, "prefers-color-scheme: dark");
     }
 
+    [TestMethod]
+    public void ToPng_AfterDraw_ShowsLettersOfAxesLegendAndBars()
+    {
+        if (SystemFont.Name is null)
+            Assert.Inconclusive("this machine has no font");
+        int Ink(string axis, string legend, string format)
+        {
+            var chart = new Chart(axis, axis).Groups(["a", "b"], [(legend, [1, 2], PlotColors.Series(0))], format);
+            using var picture = SKBitmap.Decode(chart.Draw("t", "c", bottom: 0).ToPng());
+            Assert.AreEqual((1520, 800, SKColors.White), (picture.Width, picture.Height, picture.GetPixel(0, 0)));
+            var ink = new SKColor(PlotColors.Ink.R, PlotColors.Ink.G, PlotColors.Ink.B);
+            return picture.Pixels.Count(pixel => pixel == ink);
+        }
+        int without = Ink("", "", "' '");
+        foreach (int with in (int[])[Ink("tokens", "", "' '"), Ink("", "tokens", "' '"), Ink("", "", "F6")])
+            Assert.IsTrue(with > without + 20, $"{with} pixels with letters, {without} without");
+    }
+
+    [TestMethod]
+    [DataRow("Liberation Sans", "Cantarell,Liberation Sans,Noto Sans")]
+    [DataRow("Open Sans", "DejaVu Serif,Droid Sans Mono,Open Sans")]
+    [DataRow("Terminus", "Terminus")]
+    public void SystemFont_Families_TakesOneWithoutSerifsWhereThereIsOne(string expected, string families) => Assert.AreEqual(expected, SystemFont.Choose(families.Split(',')));
+
+    [TestMethod]
+    public void SystemFont_NoFamilies_IsNone() => Assert.IsNull(SystemFont.Choose([]));
+
     [GeneratedRegex("(?<=(fill|stroke)=\")#[0-9A-Fa-f]{6}(?=\")|(?<=(fill|stroke)=\")[a-z]+(?<!none)(?=\")")]
     private static partial Regex Colour();
 }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using IlgpuLlm.Bench.Plots;
 using IlgpuLlm.Bench.Precisions;
 using IlgpuLlm.Bench.Reports;
 using IlgpuLlm.Tests.Loading;
@@ -37,6 +38,10 @@ public sealed partial class PrecisionRunTests
             Assert.AreEqual((3, 2, 2, 10), (p.TokensPerSecond.Values.Count, p.Single!.NumRepetitions, p.Batches.Count, p.Quality!.NumQuestions));
         }
         Assert.AreEqual(3 * 4, Repetition().Count(log));
+        if (SystemFont.Name is null)
+            StringAssert.Contains(log, "This machine has no font");
+        else
+            CollectionAssert.Contains(Directory.GetFiles(Path.Combine(folder, "plots")).Select(Path.GetFileName).ToArray(), "demo-decode-rate-by-batch.png");
         foreach (string line in log.Split('\n', StringSplitOptions.RemoveEmptyEntries))
             StringAssert.Matches(line, LogLine());
     }
