@@ -41,6 +41,9 @@ internal static class CommandLineApp
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
+            // A terminal shows ^C behind what was written last.
+            if (console.IsErrorTerminal)
+                console.Error.WriteLine();
             return ExitCode.Interrupted;
         }
         catch (IOException e) when (CliConsole.IsBrokenPipe(e))
