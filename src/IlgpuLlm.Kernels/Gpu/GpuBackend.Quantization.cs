@@ -46,13 +46,14 @@ public sealed partial class GpuBackend
     }
 
     /// <summary>
-    /// Queues the product on tensor cores: few rows as the weight streams through, more as codes become wgmma's operands, many with halves; where it
-    /// <see cref="IsBatchInvariant"/>, all of them with one kernel for codes. False where it needs workspace that there is not.
+    /// Queues the product on tensor cores: few rows as the weight streams through, more as codes become wgmma's operands, and where that cannot be, many with halves;
+    /// where it <see cref="IsBatchInvariant"/>, all of them with one kernel for codes. False where it needs workspace that there is not.
     /// </summary>
     private bool LaunchCodes(GpuQuantizedWeight weight, GpuBuffer input, GpuBuffer output, int numRows, LinearEpilogue epilogue)
     {
         bool isHopper = _hopperQuantized is not null && (numRows > QuantizedStreamKernel.TileRows || IsBatchInvariant) && HopperQuantizedKernel.Supports(weight, input, epilogue);
-        if (numRows <= (_hopperQuantized is not null ? HopperQuantizedKernel.MaxRows : QuantizedStreamKernel.MaxRows) || IsBatchInvariant)
+        bool isFew = numRows <= (_hopperQuantized is not null ? HopperQuantizedKernel.MaxNarrowRows : QuantizedStreamKernel.MaxRows);
+        if (isFew || IsBatchInvariant || (isHopper && weight.InputOrder is null))
         {
             if (weight.InputOrder is { } order)
             {
@@ -100,7 +101,7 @@ public sealed partial class GpuBackend
     private long ReorderedLength(WorkspaceShape shape)
     {
         var model = shape.Model;
-        long rows = IsBatchInvariant ? shape.MaxTokens : Math.Max(QuantizedStreamKernel.MaxRows, HopperQuantizedKernel.MaxRows);
+        long rows = IsBatchInvariant ? shape.MaxTokens : Math.Max(QuantizedStreamKernel.MaxRows, HopperQuantizedKernel.MaxNarrowRows);
         return WidensCodes(model) ? rows * Math.Max(model.HiddenSize, Math.Max(model.IntermediateSize, model.Attention.QueryWidth)) : 0;
     }
 

@@ -93,7 +93,7 @@ internal interface IHopperTile : IWgmmaShape
     static abstract int ClusterSize { get; }
 }
 
-/// <summary>128 tokens and 64 to 256 features a group, one group a multiprocessor.</summary>
+/// <summary>128 tokens and 64 to 256 features a group, one group a multiprocessor; or, where A is codes of weights, 128 features and so many tokens.</summary>
 internal readonly struct WideTile<TFeatures, TCluster, TTail> : IHopperTile
     where TFeatures : struct, IConstant
     where TCluster : struct, IConstant

@@ -44,4 +44,16 @@ internal static partial class PtxIntrinsics
     /// <summary>Stores four 8x8 matrices of halves as mma leaves them; lane l gives the address of row l % 8 of matrix l / 8.</summary>
     [IntrinsicImplementation, Ptx("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1,%2,%3,%4};")]
     public static void StoreMatrices4(uint shared, UInt4 words) => throw Only();
+
+    /// <summary>The same, each matrix transposed: lane l gives the address of column l % 8.</summary>
+    [IntrinsicImplementation, Ptx("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1,%2,%3,%4};")]
+    public static void StoreTransposedMatrices4(uint shared, UInt4 words) => throw Only();
+
+    /// <summary>Stores a float to this group's shared memory.</summary>
+    [IntrinsicImplementation, Ptx("st.shared.f32 [%0], %1;")]
+    public static void StoreShared1(uint shared, float value) => throw Only();
+
+    /// <summary>Loads a float of device memory.</summary>
+    [IntrinsicImplementation, Ptx("ld.global.f32 $0, [%0];")]
+    public static float LoadGlobal1(long global) => throw Only();
 }
