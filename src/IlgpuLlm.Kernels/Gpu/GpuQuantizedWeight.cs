@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.InteropServices;
 
 namespace IlgpuLlm.Kernels.Gpu;
@@ -89,11 +90,22 @@ internal sealed class GpuQuantizedWeight : GpuWeight
         {
             for (int row = 0, count; row < numRows; row += count)
             {
-                int place = PlaceOf(firstRow + row), panel = place / QuantizedLayout.PanelRows;
+                int place = PlaceOf(firstRow + row), inPanel = place % QuantizedLayout.PanelRows;
                 count = 1;
-                while (row + count < numRows && PlaceOf(firstRow + row + count) == place + count && (place + count) / QuantizedLayout.PanelRows == panel)
+                while (row + count < numRows && PlaceOf(firstRow + row + count) == place + count)
                     count++;
-                LoadPart(staging, panel, place % QuantizedLayout.PanelRows, row, count, source);
+                int panels = inPanel > 0 ? 0 : place + count == OutFeatures ? QuantizedLayout.NumPanels(count) : count / QuantizedLayout.PanelRows;
+                if (panels > 0)
+                {
+                    panels = Math.Min(panels, StagingBuffer.HalfByteLength / Math.Max(_panelBytes, _groupBytes));
+                    count = Math.Min(count, panels * QuantizedLayout.PanelRows);
+                    LoadPanels(staging, place / QuantizedLayout.PanelRows, row, count, source);
+                }
+                else
+                {
+                    count = Math.Min(count, QuantizedLayout.PanelRows - inPanel);
+                    LoadPart(staging, place / QuantizedLayout.PanelRows, inPanel, row, count, source);
+                }
             }
             staging.Publish();
         }
@@ -106,70 +118,88 @@ internal sealed class GpuQuantizedWeight : GpuWeight
     private static long PanelBytes(int inFeatures, QuantizationFormat format) =>
         (long)QuantizedLayout.NumBlocks(inFeatures) * QuantizedLayout.BlockBytes(format.Bits);
 
+    /// <summary>Packs neighbouring panels and copies them together.</summary>
+    private void LoadPanels(StagingBuffer staging, int firstPanel, int sourceRow, int count, QuantizedRows source)
+    {
+        int numPanels = QuantizedLayout.NumPanels(count);
+        var codes = staging.NextHalf()[..(numPanels * _panelBytes)];
+        codes.Clear();
+        for (int i = 0; i < count; i++)
+            PackRow(i % QuantizedLayout.PanelRows, sourceRow + i, source, codes.Slice(i / QuantizedLayout.PanelRows * _panelBytes, _panelBytes));
+        staging.CopyToDevice(Codes.Address + (nint)((long)firstPanel * _panelBytes), codes.Length);
+        var groups = staging.NextHalf()[..(numPanels * _groupBytes)];
+        groups.Clear();
+        for (int i = 0; i < count; i++)
+            PackGroups(i % QuantizedLayout.PanelRows, sourceRow + i, source, groups.Slice(i / QuantizedLayout.PanelRows * _groupBytes, _groupBytes));
+        staging.CopyToDevice(Groups.Address + (nint)((long)firstPanel * _groupBytes), groups.Length);
+    }
+
     /// <summary>Packs neighbouring rows of one panel, and copies the panel once it is complete.</summary>
     private void LoadPart(StagingBuffer staging, int panel, int firstInPanel, int sourceRow, int count, QuantizedRows source)
     {
         int rowsInPanel = Math.Min(QuantizedLayout.PanelRows, OutFeatures - panel * QuantizedLayout.PanelRows);
-        if (count == rowsInPanel)
-        {
-            var half = staging.NextHalf()[.._panelBytes];
-            half.Clear();
-            PackRows(firstInPanel, sourceRow, count, source, half);
-            staging.CopyToDevice(Codes.Address + (nint)((long)panel * _panelBytes), _panelBytes);
-            var words = new uint[NumGroups * QuantizedLayout.PanelRows];
-            PackGroups(firstInPanel, sourceRow, count, source, words);
-            CopyGroups(staging, panel, words);
-            return;
-        }
         PartialPanel partial;
         lock (_partialPanels)
         {
             if (!_partialPanels.TryGetValue(panel, out partial!))
-                _partialPanels.Add(panel, partial = new(_panelBytes, NumGroups * QuantizedLayout.PanelRows, rowsInPanel));
+                _partialPanels.Add(panel, partial = new(_panelBytes, _groupBytes, rowsInPanel));
         }
-        PackRows(firstInPanel, sourceRow, count, source, partial.Codes); // rows share no bytes: no lock
-        PackGroups(firstInPanel, sourceRow, count, source, partial.Words);
+        lock (partial)
+        {
+            for (int i = 0; i < count; i++) // rows of four bits share words
+                PackRow(firstInPanel + i, sourceRow + i, source, partial.Codes);
+        }
+        for (int i = 0; i < count; i++)
+            PackGroups(firstInPanel + i, sourceRow + i, source, partial.Groups);
         if (Interlocked.Add(ref partial.MissingRows, -count) > 0)
             return;
         lock (_partialPanels)
             _partialPanels.Remove(panel);
         partial.Codes.CopyTo(staging.NextHalf());
         staging.CopyToDevice(Codes.Address + (nint)((long)panel * _panelBytes), _panelBytes);
-        CopyGroups(staging, panel, partial.Words);
-    }
-
-    private void CopyGroups(StagingBuffer staging, int panel, uint[] words)
-    {
-        MemoryMarshal.AsBytes(words.AsSpan()).CopyTo(staging.NextHalf());
+        partial.Groups.CopyTo(staging.NextHalf());
         staging.CopyToDevice(Groups.Address + (nint)((long)panel * _groupBytes), _groupBytes);
+        partial.Dispose();
     }
 
-    private void PackRows(int firstInPanel, int sourceRow, int count, QuantizedRows source, Span<byte> panel)
-    {
-        for (int i = 0; i < count; i++)
-            QuantizedLayout.Pack(Quantization!.Bits, firstInPanel + i, source.Codes.Slice((sourceRow + i) * InFeatures, InFeatures), panel);
-    }
+    private void PackRow(int rowInPanel, int sourceRow, QuantizedRows source, Span<byte> panel) =>
+        QuantizedLayout.Pack(Quantization!.Bits, rowInPanel, source.Codes.Slice(sourceRow * InFeatures, InFeatures), panel);
 
-    private void PackGroups(int firstInPanel, int sourceRow, int count, QuantizedRows source, Span<uint> words)
+    private void PackGroups(int rowInPanel, int sourceRow, QuantizedRows source, Span<byte> groups)
     {
-        for (int i = 0; i < count; i++)
+        var words = MemoryMarshal.Cast<byte, uint>(groups);
+        int word = QuantizedLayout.WordOf(rowInPanel), from = sourceRow * NumGroups;
+        for (int group = 0; group < NumGroups; group++)
         {
-            int word = QuantizedLayout.WordOf(firstInPanel + i), from = (sourceRow + i) * NumGroups;
-            for (int group = 0; group < NumGroups; group++)
-            {
-                uint zero = QuantizedLayout.ZeroBase + (uint)source.Zeros[from + group];
-                words[group * QuantizedLayout.PanelRows + word] = BitConverter.HalfToUInt16Bits(source.Scales[from + group]) | (zero << 16);
-            }
+            uint zero = QuantizedLayout.ZeroBase + (uint)source.Zeros[from + group];
+            words[group * QuantizedLayout.PanelRows + word] = BitConverter.HalfToUInt16Bits(source.Scales[from + group]) | (zero << 16);
         }
     }
 
     /// <summary>A panel that some of its rows are missing from.</summary>
-    private sealed class PartialPanel(int numBytes, int numWords, int numRows)
+    private sealed class PartialPanel : IDisposable
     {
-        public int MissingRows = numRows;
+        private readonly byte[] _codes, _groups;
+        private readonly int _numBytes, _numGroupBytes;
 
-        public byte[] Codes { get; } = new byte[numBytes];
+        public PartialPanel(int numBytes, int numGroupBytes, int numRows)
+        {
+            (_numBytes, _numGroupBytes, MissingRows) = (numBytes, numGroupBytes, numRows);
+            (_codes, _groups) = (ArrayPool<byte>.Shared.Rent(numBytes), ArrayPool<byte>.Shared.Rent(numGroupBytes));
+            Codes.Clear();
+            Groups.Clear();
+        }
 
-        public uint[] Words { get; } = new uint[numWords];
+        public int MissingRows;
+
+        public Span<byte> Codes => _codes.AsSpan(0, _numBytes);
+
+        public Span<byte> Groups => _groups.AsSpan(0, _numGroupBytes);
+
+        public void Dispose()
+        {
+            ArrayPool<byte>.Shared.Return(_codes);
+            ArrayPool<byte>.Shared.Return(_groups);
+        }
     }
 }

@@ -1,3 +1,7 @@
+using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
 namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>
@@ -59,29 +63,33 @@ internal static class QuantizedLayout
     /// <summary>Which bit of that byte a code begins at.</summary>
     public static int ShiftOf(int bits, int input) => bits == 4 ? input % StepInputs / 8 * 4 : 0;
 
-    /// <summary>Puts a row of codes into a panel. Rows share words, but no bytes.</summary>
+    /// <summary>Puts a row of codes into a panel. Of four bits rows share words, so one thread at a time; of eight they share no bytes.</summary>
     /// <param name="bits">4 or 8.</param>
     /// <param name="row">The row in the panel.</param>
     /// <param name="codes">A code a byte, for each input.</param>
     /// <param name="panel">The panel's blocks, zero where this row goes.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Pack(int bits, int row, ReadOnlySpan<byte> codes, Span<byte> panel)
     {
         int whole = codes.Length - codes.Length % StepInputs;
         for (int k = 0; k < whole; k += StepInputs)
         {
-            var step = codes.Slice(k, StepInputs);
-            int at = ByteOf(bits, row, k);
-            for (int pair = 0; pair < 8; pair += 2, at += 16)
+            ulong low = BinaryPrimitives.ReadUInt64LittleEndian(codes[k..]), high = BinaryPrimitives.ReadUInt64LittleEndian(codes[(k + 8)..]);
+            var target = panel.Slice(ByteOf(bits, row, k) & ~3, 3 * 16 + bits); // of four lanes: a word or two each
+            int upper = row / 8 % 2;
+            if (bits == 4)
             {
-                if (bits == 4)
+                // Eight bytes of two codes each, spread out: between them are those of the row eight below or above.
+                Vector128<uint> words = Vector128.WidenLower(Vector128.CreateScalar(low | (high << 4)).AsByte()).AsUInt32() << (8 * upper);
+                for (int lane = 0; lane < 4; lane++)
+                    Unsafe.As<byte, uint>(ref target[lane * 16]) |= words.GetElement(lane);
+            }
+            else
+            {
+                for (int lane = 0; lane < 4; lane++)
                 {
-                    panel[at] = (byte)(step[pair] | (step[pair + 8] << 4));
-                    panel[at + 2] = (byte)(step[pair + 1] | (step[pair + 9] << 4));
-                }
-                else
-                {
-                    step.Slice(pair, 2).CopyTo(panel[at..]);
-                    step.Slice(pair + 8, 2).CopyTo(panel[(at + 4)..]);
+                    BinaryPrimitives.WriteUInt16LittleEndian(target[(lane * 16 + 2 * upper)..], (ushort)(low >> (16 * lane)));
+                    BinaryPrimitives.WriteUInt16LittleEndian(target[(lane * 16 + 4 + 2 * upper)..], (ushort)(high >> (16 * lane)));
                 }
             }
         }

@@ -10,7 +10,9 @@ internal static class AwqUnpacker
     /// <summary>Outputs in a word.</summary>
     public const int CodesPerWord = 8;
 
-    private const int BlockInputs = 256; // a cache line of 16 words of so many inputs: 16 KiB
+    private const int StepInputs = 4; // that are transposed at a time
+    private const int BlockInputs = 64; // of an output: a cache line of codes
+    private const int BlockWords = 16; // of an input: a cache line
 
     /// <summary>The output of a word, counted from its first, that each four bits are of, from the lowest on.</summary>
     public static ReadOnlySpan<byte> OutputOfNibble => [0, 2, 4, 6, 1, 3, 5, 7];
@@ -24,29 +26,23 @@ internal static class AwqUnpacker
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void UnpackCodes(ReadOnlySpan<uint> words, int stride, int firstRow, int numRows, Span<byte> codes)
     {
-        int inFeatures = words.Length / stride, endRow = firstRow + numRows;
-        Span<ulong> eight = stackalloc ulong[CodesPerWord]; // by nibble: 8 inputs of an output
-        for (int block = 0; block < inFeatures; block += BlockInputs)
-        {
-            int blockEnd = Math.Min(inFeatures, block + BlockInputs);
-            for (int word = firstRow / CodesPerWord; word * CodesPerWord < endRow; word++)
-                for (int k = block; k < blockEnd; k += CodesPerWord)
+        int inFeatures = words.Length / stride, endWord = (firstRow + numRows + CodesPerWord - 1) / CodesPerWord;
+        Span<uint> lines = stackalloc uint[BlockInputs * BlockWords]; // [inputs, words]: in the file, lines are multiples of a page apart and evict each other
+        for (int word = firstRow / CodesPerWord; word < endWord; word += BlockWords)
+            for (int block = 0; block < inFeatures; block += BlockInputs)
+            {
+                int numWords = Math.Min(BlockWords, endWord - word), count = Math.Min(BlockInputs, inFeatures - block);
+                for (int k = 0; k < count; k++)
+                    words.Slice((block + k) * stride + word, numWords).CopyTo(lines[(k * BlockWords)..]);
+                for (int i = 0; i < numWords; i++)
                 {
-                    int count = Math.Min(CodesPerWord, blockEnd - k);
-                    TransposeNibbles(words, word + k * stride, stride, count, eight);
-                    for (int nibble = 0; nibble < CodesPerWord; nibble++)
-                    {
-                        int row = word * CodesPerWord + OutputOfNibble[nibble];
-                        if (row < firstRow || row >= endRow)
-                            continue;
-                        Span<byte> target = codes.Slice((row - firstRow) * inFeatures + k, count);
-                        if (count == CodesPerWord)
-                            MemoryMarshal.Write(target, eight[nibble]);
-                        else
-                            MemoryMarshal.AsBytes(eight.Slice(nibble, 1))[..count].CopyTo(target);
-                    }
+                    int row = (word + i) * CodesPerWord - firstRow;
+                    if (row >= 0 && row + CodesPerWord <= numRows)
+                        UnpackWord(lines[i..], count, codes[(row * inFeatures + block)..], inFeatures);
+                    else
+                        UnpackRows(lines[i..], count, codes, inFeatures, block, row, numRows);
                 }
-        }
+            }
     }
 
     /// <summary>Zero points of <paramref name="numRows"/> outputs.</summary>
@@ -58,27 +54,49 @@ internal static class AwqUnpacker
     public static void UnpackZeros(ReadOnlySpan<uint> words, int stride, int firstRow, int numRows, Span<byte> zeros) =>
         UnpackCodes(words, stride, firstRow, numRows, zeros);
 
-    /// <summary>The same nibble of <paramref name="count"/> words, a byte each: the inputs of an output side by side.</summary>
+    /// <summary>All outputs of a word.</summary>
+    /// <param name="words">Of inputs that follow each other, <see cref="BlockWords"/> apart.</param>
+    /// <param name="count">Inputs.</param>
+    /// <param name="codes">From the first output's code of the first input on.</param>
+    /// <param name="pitch">From an output to the next one.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void TransposeNibbles(ReadOnlySpan<uint> words, int first, int stride, int count, Span<ulong> nibbles)
+    private static void UnpackWord(ReadOnlySpan<uint> words, int count, Span<byte> codes, int pitch)
     {
-        Vector256<uint> inputs;
-        if (count == CodesPerWord)
+        int k = 0;
+        for (; k + StepInputs <= count; k += StepInputs)
         {
-            inputs = Vector256.Create(words[first], words[first + stride], words[first + 2 * stride], words[first + 3 * stride],
-                words[first + 4 * stride], words[first + 5 * stride], words[first + 6 * stride], words[first + 7 * stride]);
+            Vector128<uint> inputs = Vector128.Create(
+                words[k * BlockWords], words[(k + 1) * BlockWords], words[(k + 2) * BlockWords], words[(k + 3) * BlockWords]);
+            Vector128<uint> even = Transpose(inputs), odd = Transpose(inputs >>> 4); // nibbles 0, 2, 4, 6 and 1, 3, 5, 7
+            MemoryMarshal.Write(codes[k..], even.GetElement(0));
+            MemoryMarshal.Write(codes[(4 * pitch + k)..], even.GetElement(1));
+            MemoryMarshal.Write(codes[(pitch + k)..], even.GetElement(2));
+            MemoryMarshal.Write(codes[(5 * pitch + k)..], even.GetElement(3));
+            MemoryMarshal.Write(codes[(2 * pitch + k)..], odd.GetElement(0));
+            MemoryMarshal.Write(codes[(6 * pitch + k)..], odd.GetElement(1));
+            MemoryMarshal.Write(codes[(3 * pitch + k)..], odd.GetElement(2));
+            MemoryMarshal.Write(codes[(7 * pitch + k)..], odd.GetElement(3));
         }
-        else
+        for (; k < count; k++)
+            for (int nibble = 0; nibble < CodesPerWord; nibble++)
+                codes[OutputOfNibble[nibble] * pitch + k] = (byte)((words[k * BlockWords] >> (4 * nibble)) & 15);
+    }
+
+    /// <summary>Of four words, the lower four bits of each byte, the first bytes of all in a word, and so on.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<uint> Transpose(Vector128<uint> words) =>
+        Vector128.Shuffle((words & Vector128.Create(0x0F0F0F0Fu)).AsByte(), Vector128.Create((byte)0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)).AsUInt32();
+
+    /// <summary>Those outputs of a word that are asked for.</summary>
+    private static void UnpackRows(ReadOnlySpan<uint> words, int count, Span<byte> codes, int inFeatures, int block, int firstRow, int numRows)
+    {
+        for (int nibble = 0; nibble < CodesPerWord; nibble++)
         {
-            inputs = Vector256<uint>.Zero;
-            for (int i = 0; i < count; i++)
-                inputs = inputs.WithElement(i, words[first + i * stride]);
-        }
-        for (int nibble = 0; nibble < nibbles.Length; nibble++)
-        {
-            Vector256<uint> low = (inputs >>> (4 * nibble)) & Vector256.Create(15u);
-            Vector128<ushort> halves = Vector128.Narrow(low.GetLower(), low.GetUpper());
-            nibbles[nibble] = Vector128.Narrow(halves, halves).AsUInt64().ToScalar();
+            int row = firstRow + OutputOfNibble[nibble];
+            if (row < 0 || row >= numRows)
+                continue;
+            for (int k = 0; k < count; k++)
+                codes[row * inFeatures + block + k] = (byte)((words[k * BlockWords] >> (4 * nibble)) & 15);
         }
     }
 }
