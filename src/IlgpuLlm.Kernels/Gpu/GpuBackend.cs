@@ -166,6 +166,12 @@ public sealed partial class GpuBackend : Backend
     public override void Download(DeviceBuffer source, Span<Half> destination) => Download(source, ElementType.F16, MemoryMarshal.AsBytes(destination), destination.Length);
 
     /// <inheritdoc/>
+    public override void Upload(ReadOnlySpan<byte> source, DeviceBuffer destination) => Upload(source, ElementType.U8, source.Length, destination);
+
+    /// <inheritdoc/>
+    public override void Download(DeviceBuffer source, Span<byte> destination) => Download(source, ElementType.U8, destination, destination.Length);
+
+    /// <inheritdoc/>
     public override void Copy(DeviceBuffer source, DeviceBuffer destination)
     {
         ShapeChecks.Transfer(destination, source.Type, source.Length, nameof(destination));

@@ -15,6 +15,9 @@ internal sealed class RotaryKernel(GpuDevice device)
     private static readonly GpuKernel Mixed = GpuKernel.Of("rotary.f32xf16", typeof(Kernel<F32Element, float, F16Element, ushort>), GroupSize);
     private static readonly GpuKernel F16 = GpuKernel.Of("rotary.f16", typeof(Kernel<F16Element, ushort, F16Element, ushort>), GroupSize);
 
+    private static readonly GpuKernel F32Codes = GpuKernel.Of("rotary.f32xu8", typeof(RotaryCodesBody<F32Element, float>), GroupSize);
+    private static readonly GpuKernel F16Codes = GpuKernel.Of("rotary.f16xu8", typeof(RotaryCodesBody<F16Element, ushort>), GroupSize);
+
     private readonly Launcher<float, float> _float = device.Load<Launcher<float, float>>(F32);
     private readonly Launcher<float, ushort> _mixed = device.Load<Launcher<float, ushort>>(Mixed);
     private readonly Launcher<ushort, ushort> _half = device.Load<Launcher<ushort, ushort>>(F16);
@@ -26,11 +29,19 @@ internal sealed class RotaryKernel(GpuDevice device)
         where TA : unmanaged
         where T : unmanaged;
 
+    private CodesLauncher<float>? _floatCodes; // compiled on demand, as is the next
+    private CodesLauncher<ushort>? _halfCodes;
+
+    private delegate void CodesLauncher<TA>(
+        AcceleratorStream stream, KernelConfig config, ArrayView<TA> qkv, ArrayView<float> table, ArrayView<int> tableRows, ArrayView<int> slots,
+        ArrayView<byte> keys, ArrayView<byte> values, ArrayView<float> keyScales, ArrayView<float> valueScales, HeadLayout layout)
+        where TA : unmanaged;
+
     private delegate void ChunkLauncher(
         AcceleratorStream stream, KernelConfig config, ArrayView<UInt4> qkv, ArrayView<Float4> table, ArrayView<int> tableRows, ArrayView<int> slots,
         ArrayView<UInt4> keys, ArrayView<UInt4> values, HeadLayout layout);
 
-    public static IReadOnlyList<GpuKernel> Variants => [F32, Mixed, F16, RotaryChunksBody.Kernel];
+    public static IReadOnlyList<GpuKernel> Variants => [F32, Mixed, F16, RotaryChunksBody.Kernel, F32Codes, F16Codes];
 
     /// <summary>Whether halves go through <see cref="RotaryChunksBody"/> where they can; otherwise never, for comparisons.</summary>
     internal bool UsesChunks { get; set; } = true;
@@ -47,7 +58,16 @@ internal sealed class RotaryKernel(GpuDevice device)
         GpuBuffer keys = device.Own(cache.Keys), values = device.Own(cache.Values);
         var config = new KernelConfig(checked(batch.NumTokens * (shape.NumHeads + 2 * shape.NumKvHeads)), device.GroupSize(GroupSize));
         var layout = new HeadLayout(shape, cache, batch);
-        if (cache.Keys.Type == ElementType.F32)
+        if (cache.Scales is { } scales)
+        {
+            var (k, v) = (keys.View<byte>(), values.View<byte>());
+            var (keyScales, valueScales) = (device.Own(scales.Keys).View<float>(), device.Own(scales.Values).View<float>());
+            if (qkv.Type == ElementType.F32)
+                (_floatCodes ??= device.Load<CodesLauncher<float>>(F32Codes))(device.Stream, config, qkv.View<float>(), table, rows, slots, k, v, keyScales, valueScales, layout);
+            else
+                (_halfCodes ??= device.Load<CodesLauncher<ushort>>(F16Codes))(device.Stream, config, qkv.View<ushort>(), table, rows, slots, k, v, keyScales, valueScales, layout);
+        }
+        else if (cache.Keys.Type == ElementType.F32)
             _float(device.Stream, config, qkv.View<float>(), table, rows, slots, keys.View<float>(), values.View<float>(), layout);
         else if (qkv.Type == ElementType.F32)
             _mixed(device.Stream, config, qkv.View<float>(), table, rows, slots, keys.View<ushort>(), values.View<ushort>(), layout);
