@@ -65,6 +65,16 @@ public sealed class DemoModelTests
     }
 
     [TestMethod]
+    [DataRow("float32", "fp16")]
+    [DataRow("float32", "int8")]
+    [DataRow("float16", "int8")]
+    public void Perplexity_KvCache_IsWithinATenthOfAPercent(string dtype, string kvCacheDtype)
+    {
+        double perplexity = Perplexity(new EngineOptions { DType = dtype, KvCacheDtype = kvCacheDtype }), exact = Golden.GetProperty("heldout").GetProperty("ppl_fp32").GetDouble();
+        Assert.IsTrue(Math.Abs(perplexity / exact - 1) < 1e-3, $"{perplexity} instead of {exact}");
+    }
+
+    [TestMethod]
     public void Perplexity_Quantized_IsNearThatOfFloats()
     {
         using var rtn = new TempFolder();
