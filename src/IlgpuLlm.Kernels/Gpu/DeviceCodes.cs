@@ -10,7 +10,7 @@ internal static class DeviceCodes
     public static uint Magnitude(float x) => Bits.FloatAsInt(x) & 0x7FFFFFFF;
 
     /// <summary>The scale of a head whose largest magnitude has these bits; not finite where that is not.</summary>
-    public static float Scale(uint largest) => Bits.IntAsFloat(largest) * (1f / KvCodes.Largest);
+    public static float Scale(uint largest) => Bits.IntAsFloat(largest) / KvCodes.Largest;
 
     /// <summary>What elements are multiplied with to become codes; 0 for a head of zeros.</summary>
     public static float Inverse(uint largest) => Bits.IntAsFloat(largest) > KvCodes.Smallest ? KvCodes.Largest / Bits.IntAsFloat(largest) : 0f;

@@ -127,6 +127,9 @@ public sealed partial class GpuBackend : Backend
             : ElementType.F32;
 
     /// <inheritdoc/>
+    public override bool WidensCache(ModelShape model) => model.KvCache == ElementType.U8 && ActivationType(model) == ElementType.F16;
+
+    /// <inheritdoc/>
     public override long WorkspaceByteLength(WorkspaceShape shape) =>
         base.WorkspaceByteLength(shape) + (ActivationType(shape.Model) == ElementType.F16 ? _halfAttention!.WorkspaceBytes(shape) : 0)
         + (DequantizedLength(shape) + ReorderedLength(shape)) * ElementType.F16.SizeInBytes()
@@ -308,7 +311,7 @@ public sealed partial class GpuBackend : Backend
         || (_simtLinear is not null && !MultipliesTf32 && model.Weights == ElementType.F32 && SimtLinearKernel.SupportsRows(model.HiddenSize)
             && model.IntermediateSize % GpuWeight.GateUpBlock == 0 && model.IntermediateSize > GpuWeight.GateUpBlock);
 
-    private bool DecodesFloats(ModelShape model) => _floatDecode is not null && model.Weights == ElementType.F32 && FloatDecodeKernel.Supports(model.Attention);
+    private bool DecodesFloats(ModelShape model) => _floatDecode is not null && model is { Weights: ElementType.F32, KvCache: ElementType.F32 } && FloatDecodeKernel.Supports(model.Attention);
 
     private GpuLinearWeight CreateWeight(int outFeatures, int inFeatures, ElementType storage, bool hasBias, int? upOffset)
     {

@@ -2,7 +2,7 @@ namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>
 /// Attention of halves. Decode steps: a group a key-value head of a sequence, or, of many sequences with few query heads on a key-value head, a warp a head.
-/// Other batches: one kernel, which depends on the device.
+/// Other batches: one kernel, which depends on the device and reads halves: of a cache of codes, what the batch sees is widened before.
 /// </summary>
 /// <param name="device">The device.</param>
 /// <param name="rotary">Rotates what is not rotated by the attention itself.</param>
@@ -13,6 +13,7 @@ internal sealed class HalfAttentionKernels(CudaGpuDevice device, RotaryKernel ro
 
     private readonly FlashAttentionKernel _flash = new(device);
     private readonly HopperFlashAttentionKernel? _hopperFlash = device.IsHopper ? new(device) : null;
+    private readonly WidenCacheKernel _widen = new(device);
     private readonly DecodeAttentionKernel _byGroup = new(device);
     private readonly WarpAttentionKernel _byWarp = new(device);
 
@@ -37,10 +38,12 @@ internal sealed class HalfAttentionKernels(CudaGpuDevice device, RotaryKernel ro
         if (!isBatchInvariant)
         {
             int most = MaxSeqsByGroup(shape);
-            _byGroup.Reserve(most, shape.Model.Attention);
+            _byGroup.Reserve(most, shape.Model.Attention, shape.Model.KvCache);
             if (most < shape.MaxSeqs)
-                _byWarp.Reserve(shape.MaxSeqs, shape.Model.Attention);
+                _byWarp.Reserve(shape.MaxSeqs, shape.Model.Attention, shape.Model.KvCache);
         }
+        if (shape.Model.KvCache == ElementType.U8)
+            _widen.Prepare();
         if (_hopperFlash?.Supports(shape.Model.Attention) == true)
             _hopperFlash.Prepare(shape.Model.Attention);
         else
@@ -52,7 +55,7 @@ internal sealed class HalfAttentionKernels(CudaGpuDevice device, RotaryKernel ro
     {
         if (batch.NumTokens == batch.NumSeqs && !isBatchInvariant)
         {
-            DecodeKernel(shape, batch.NumSeqs).Launch(shape, qkv, table, cache, batch, output);
+            DecodeKernel(shape, cache, batch.NumSeqs).Launch(shape, qkv, table, cache, batch, output);
         }
         else
         {
@@ -64,6 +67,8 @@ internal sealed class HalfAttentionKernels(CudaGpuDevice device, RotaryKernel ro
     /// <summary>As <see cref="Backend.PagedAttention"/>.</summary>
     public void Attend(AttentionShape shape, GpuBuffer qkv, KvCacheLayer cache, BatchMetadata batch, GpuBuffer output)
     {
+        if (cache.Scales is not null)
+            cache = _widen.Launch(shape, cache, batch);
         if (_hopperFlash?.Supports(shape) == true && HopperFlashAttentionKernel.Supports(cache))
             _hopperFlash.Launch(shape, qkv, cache, batch, output);
         else
@@ -82,9 +87,11 @@ internal sealed class HalfAttentionKernels(CudaGpuDevice device, RotaryKernel ro
     private static int MaxSeqsByGroup(WorkspaceShape shape)
     {
         var attention = shape.Model.Attention;
-        return WarpAttentionKernel.Supports(attention) ? Math.Min(shape.MaxSeqs, (MinHeadsByWarp - 1) / attention.NumHeads) : shape.MaxSeqs;
+        return UsesWarps(attention, shape.Model.KvCache) ? Math.Min(shape.MaxSeqs, (MinHeadsByWarp - 1) / attention.NumHeads) : shape.MaxSeqs;
     }
 
-    private IDecodeAttention DecodeKernel(AttentionShape shape, int numSeqs) =>
-        WarpAttentionKernel.Supports(shape) && numSeqs * shape.NumHeads >= MinHeadsByWarp ? _byWarp : _byGroup;
+    private static bool UsesWarps(AttentionShape shape, ElementType cache) => cache == ElementType.F16 && WarpAttentionKernel.Supports(shape);
+
+    private IDecodeAttention DecodeKernel(AttentionShape shape, KvCacheLayer cache, int numSeqs) =>
+        UsesWarps(shape, cache.Keys.Type) && numSeqs * shape.NumHeads >= MinHeadsByWarp ? _byWarp : _byGroup;
 }

@@ -25,5 +25,5 @@ internal readonly struct HeadLayout(AttentionShape shape, KvCacheLayer cache, Ba
         RowNumber(block, offset, kvHead) * ((uint)HeadDim / 4);
 
     /// <summary>The first 16-byte chunk of a row of halves in a block, where heads are multiples of 8 elements.</summary>
-    public uint CacheChunk(int block, int offset, int kvHead) => RowNumber(block, offset, kvHead) * ((uint)HeadDim / 8);
+    public uint CacheChunk(int block, int offset, int kvHead) => (((uint)block * (uint)NumKvHeads + (uint)kvHead) * (uint)BlockSize + (uint)offset) * ((uint)HeadDim / 8);
 }

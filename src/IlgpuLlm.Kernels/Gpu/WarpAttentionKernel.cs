@@ -32,7 +32,7 @@ internal sealed class WarpAttentionKernel(GpuDevice device) : IDecodeAttention
     public static long WorkspaceBytes(int maxSeqs, AttentionShape shape) => sizeof(float) * NumPartials(maxSeqs, shape) + sizeof(int) * WantedWarps;
 
     /// <inheritdoc/>
-    public void Reserve(int maxSeqs, AttentionShape shape)
+    public void Reserve(int maxSeqs, AttentionShape shape, ElementType cache)
     {
         Dispose();
         _partials = GpuBuffer.Allocate(device, ElementType.F32, NumPartials(maxSeqs, shape));
