@@ -52,8 +52,13 @@ internal sealed class AttentionKernel(GpuDevice device)
         else if (cache.Keys.Type == ElementType.F16)
             _half.Launch(shape, qkv, cache, batch, output);
         else
-            (_codes ??= new(device, U8Variants)).Launch(shape, qkv, cache, batch, output);
+            LoadCodes().Launch(shape, qkv, cache, batch, output);
     }
+
+    /// <summary>Begins to compile what a cache of codes needs.</summary>
+    public void PrepareCodes() => LoadCodes();
+
+    private Formats<byte> LoadCodes() => _codes ??= new(device, U8Variants);
 
     /// <summary>The variants of one storage type: aligned, not aligned.</summary>
     private sealed class Formats<T>(GpuDevice device, GpuKernel[] variants)

@@ -32,4 +32,11 @@ internal struct DecodeScales
     public ArrayView<float> Values; // the same
     public long KeysAddress;
     public long ValuesAddress;
+
+    /// <summary>Those of a cache; where it has none, addresses of something else.</summary>
+    public static DecodeScales Of(GpuDevice device, KvCacheLayer cache, GpuBuffer somethingElse)
+    {
+        GpuBuffer keys = device.Own(cache.Scales?.Keys ?? somethingElse), values = device.Own(cache.Scales?.Values ?? somethingElse);
+        return new() { Keys = keys.View<float>(), Values = values.View<float>(), KeysAddress = keys.Address, ValuesAddress = values.Address };
+    }
 }

@@ -71,7 +71,6 @@ internal sealed class DecodeAttentionKernel(GpuDevice device) : IDecodeAttention
         long capacity = (long)batch.MaxBlocksPerSeq * cache.BlockSize;
         int numSplits = (int)Math.Min(maxSplits, (capacity + DecodeSplits.Smallest - 1) / DecodeSplits.Smallest);
         GpuBuffer keys = device.Own(cache.Keys), values = device.Own(cache.Values);
-        GpuBuffer keyScales = device.Own(cache.Scales?.Keys ?? _partials), valueScales = device.Own(cache.Scales?.Values ?? _partials); // not read where there are none
         var arguments = new DecodeArguments<ushort>
         {
             Qkv = qkv.View<ushort>(),
@@ -91,15 +90,8 @@ internal sealed class DecodeAttentionKernel(GpuDevice device) : IDecodeAttention
             BlockShift = BitOperations.Log2((uint)cache.BlockSize),
             MaxSplits = maxSplits,
         };
-        var scales = new DecodeScales
-        {
-            Keys = keyScales.View<float>(),
-            Values = valueScales.View<float>(),
-            KeysAddress = keyScales.Address,
-            ValuesAddress = valueScales.Address,
-        };
         var config = new KernelConfig(new Index3D(shape.NumKvHeads, batch.NumSeqs, numSplits), new Index3D(GroupSize, 1, 1));
-        Load(shape, cache.Keys.Type)(device.Stream, config, arguments, new HeadLayout(shape, cache, batch), scales);
+        Load(shape, cache.Keys.Type)(device.Stream, config, arguments, new HeadLayout(shape, cache, batch), DecodeScales.Of(device, cache, _partials));
     }
 
     /// <inheritdoc/>

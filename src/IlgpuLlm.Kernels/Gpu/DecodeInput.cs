@@ -88,13 +88,13 @@ internal static class DecodeInput
         if (chunk < numChunks)
             halves = own[chunk];
         Float8 elements = Chunks.WidenHalves(halves);
-        uint largest = IntrinsicMath.Max(Largest(elements.Low), Largest(elements.High));
+        uint largest = DeviceCodes.Largest(elements);
         for (int mask = 16; mask > 0; mask /= 2)
             largest = IntrinsicMath.Max(largest, Warp.ShuffleXor(largest, mask)); // all lanes have read their chunks then
         if (chunk >= numChunks)
             return;
         float inverse = DeviceCodes.Inverse(largest), scale = DeviceCodes.Scale(largest);
-        UInt2 codes = new() { X = Bytes(elements.Low, inverse), Y = Bytes(elements.High, inverse) };
+        UInt2 codes = DeviceCodes.Bytes(elements, inverse);
         own.Cast<UInt2>()[chunk] = codes;
         int slot = arguments.Slots[Grid.IdxY];
         uint row = layout.RowNumber(slot >> arguments.BlockShift, slot & (layout.BlockSize - 1), Grid.IdxX);
@@ -105,14 +105,6 @@ internal static class DecodeInput
         own.Cast<float>()[scaleAt] = scale;
         (warp == 0 ? scales.Keys : scales.Values)[(long)row] = scale;
     }
-
-    private static uint Largest(Float4 values) => IntrinsicMath.Max(
-        IntrinsicMath.Max(DeviceCodes.Magnitude(values.X), DeviceCodes.Magnitude(values.Y)),
-        IntrinsicMath.Max(DeviceCodes.Magnitude(values.Z), DeviceCodes.Magnitude(values.W)));
-
-    private static uint Bytes(Float4 values, float inverse) =>
-        DeviceCodes.Byte(values.X, inverse) | (DeviceCodes.Byte(values.Y, inverse) << 8) | (DeviceCodes.Byte(values.Z, inverse) << 16)
-        | (DeviceCodes.Byte(values.W, inverse) << 24);
 
     /// <summary>Eight pairs: (a cos - b sin, b cos + a sin).</summary>
     public static Two<UInt4> Rotate(UInt4 a, UInt4 b, Float4 cosLow, Float4 cosHigh, Float4 sinLow, Float4 sinHigh)

@@ -1,3 +1,4 @@
+using ILGPU;
 using IlgpuLlm.Kernels.Gpu.Ptx;
 using Bits = ILGPU.Interop;
 
@@ -17,4 +18,18 @@ internal static class DeviceCodes
 
     /// <summary>The byte of an element.</summary>
     public static uint Byte(float x, float inverse) => Bits.FloatAsInt(PtxIntrinsics.MultiplyAdd(x, inverse, KvCodes.RoundToByte)) & 0xFF;
+
+    /// <summary>The largest magnitude of a chunk.</summary>
+    public static uint Largest(Float8 chunk) => IntrinsicMath.Max(Largest(chunk.Low), Largest(chunk.High));
+
+    /// <summary>The bytes of a chunk.</summary>
+    public static UInt2 Bytes(Float8 chunk, float inverse) => new() { X = Bytes(chunk.Low, inverse), Y = Bytes(chunk.High, inverse) };
+
+    /// <summary>Likewise of four elements.</summary>
+    public static uint Largest(Float4 values) =>
+        IntrinsicMath.Max(IntrinsicMath.Max(Magnitude(values.X), Magnitude(values.Y)), IntrinsicMath.Max(Magnitude(values.Z), Magnitude(values.W)));
+
+    /// <summary>Likewise of four elements.</summary>
+    public static uint Bytes(Float4 values, float inverse) =>
+        Byte(values.X, inverse) | (Byte(values.Y, inverse) << 8) | (Byte(values.Z, inverse) << 16) | (Byte(values.W, inverse) << 24);
 }

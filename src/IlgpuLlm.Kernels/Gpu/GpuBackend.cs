@@ -143,11 +143,17 @@ public sealed partial class GpuBackend : Backend
     {
         FinishOpening();
         base.ReserveWorkspace(shape);
+        if (shape.Model.KvCache == ElementType.U8)
+        {
+            _rotary.PrepareCodes(ActivationType(shape.Model));
+            if (ActivationType(shape.Model) == ElementType.F32)
+                _attention.PrepareCodes();
+        }
         if (ActivationType(shape.Model) == ElementType.F16)
             _halfAttention!.Reserve(shape);
         ReserveQuantized(shape);
         if (DecodesFloats(shape.Model))
-            _floatDecode!.Reserve(shape.MaxSeqs, shape.Model.Attention);
+            _floatDecode!.Reserve(shape.MaxSeqs, shape.Model.Attention, shape.Model.KvCache);
     }
 
     /// <inheritdoc/>
@@ -311,7 +317,7 @@ public sealed partial class GpuBackend : Backend
         || (_simtLinear is not null && !MultipliesTf32 && model.Weights == ElementType.F32 && SimtLinearKernel.SupportsRows(model.HiddenSize)
             && model.IntermediateSize % GpuWeight.GateUpBlock == 0 && model.IntermediateSize > GpuWeight.GateUpBlock);
 
-    private bool DecodesFloats(ModelShape model) => _floatDecode is not null && model is { Weights: ElementType.F32, KvCache: ElementType.F32 } && FloatDecodeKernel.Supports(model.Attention);
+    private bool DecodesFloats(ModelShape model) => _floatDecode is not null && model.Weights == ElementType.F32 && FloatDecodeKernel.Supports(model.Attention);
 
     private GpuLinearWeight CreateWeight(int outFeatures, int inFeatures, ElementType storage, bool hasBias, int? upOffset)
     {

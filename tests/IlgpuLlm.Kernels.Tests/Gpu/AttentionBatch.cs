@@ -40,9 +40,9 @@ internal sealed class AttentionBatch : IDisposable
     /// <param name="blockSize">Tokens in a block.</param>
     /// <param name="chunks">The batch.</param>
     /// <param name="newKeysInCache">Whether the chunks' own keys and values are in the cache already.</param>
-    /// <param name="hasCodes">Whether the cache is of 8-bit codes, made of the rows.</param>
+    /// <param name="cache">The type of the cache; null: the type of everything.</param>
     public AttentionBatch(
-        GpuBackend backend, ElementType type, AttentionShape shape, int blockSize, AttentionChunk[] chunks, bool newKeysInCache, bool hasCodes = false)
+        GpuBackend backend, ElementType type, AttentionShape shape, int blockSize, AttentionChunk[] chunks, bool newKeysInCache, ElementType? cache = null)
     {
         (_backend, _type, _shape, _blockSize, _chunks) = (backend, type, shape, blockSize, chunks);
         int numTokens = chunks.Sum(c => c.Count);
@@ -79,7 +79,7 @@ internal sealed class AttentionBatch : IDisposable
                 chunk.Rows.AsSpan(chunk.Prefix * shape.QkvWidth, chunk.Count * shape.QkvWidth).CopyTo(qkv.AsSpan(row * shape.QkvWidth));
             row += chunk.Count;
         }
-        if (hasCodes)
+        if (cache == ElementType.U8)
         {
             _widened = new TestCache(backend, ElementType.F16, shape, order.Length, blockSize);
             (_keys, _keyScales) = UploadCodes(keys);
@@ -88,8 +88,8 @@ internal sealed class AttentionBatch : IDisposable
         }
         else
         {
-            _keys = backend.Upload(type, keys);
-            _values = backend.Upload(type, values);
+            _keys = backend.Upload(cache ?? type, keys);
+            _values = backend.Upload(cache ?? type, values);
             Cache = new(_keys, _values, order.Length, blockSize);
         }
         _qkv = backend.Upload(type, qkv);
@@ -103,21 +103,26 @@ internal sealed class AttentionBatch : IDisposable
     /// <summary>Heads with the usual scale.</summary>
     public static AttentionShape Shape(int numHeads, int numKvHeads, int headDim, int window) => new(numHeads, numKvHeads, headDim, window, 1 / MathF.Sqrt(headDim));
 
-    /// <summary>Rows whose keys and values are what codes of 8 bits hold of those of <paramref name="rows"/>.</summary>
-    public static float[] RoundToCodes(AttentionShape shape, float[] rows)
+    /// <summary>Rows whose keys and values are what a cache holds of those of <paramref name="rows"/>.</summary>
+    public static float[] RoundToCache(ElementType cache, AttentionShape shape, float[] rows)
     {
         float[] rounded = [.. rows];
         for (int row = 0; row < rows.Length; row += shape.QkvWidth)
         {
             for (int at = row + shape.QueryWidth; at < row + shape.QkvWidth; at += shape.HeadDim)
-                RoundToCodes(rounded.AsSpan(at, shape.HeadDim));
+                RoundToCache(cache, rounded.AsSpan(at, shape.HeadDim));
         }
         return rounded;
     }
 
-    /// <summary>What codes hold of a head.</summary>
-    public static void RoundToCodes(Span<float> head)
+    /// <summary>What a cache holds of a head.</summary>
+    public static void RoundToCache(ElementType cache, Span<float> head)
     {
+        if (cache != ElementType.U8)
+        {
+            TestTensors.RoundTo(cache, head.ToArray()).CopyTo(head);
+            return;
+        }
         var codes = new byte[head.Length];
         float scale = KvCodes.Quantize(head, codes);
         for (int i = 0; i < head.Length; i++)

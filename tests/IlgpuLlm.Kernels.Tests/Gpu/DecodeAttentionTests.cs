@@ -112,7 +112,7 @@ public sealed class DecodeAttentionTests
 
     // Weights, scaled or not, and results are rounded to 11 bits.
     private static void CheckCodes(GpuBackend backend, AttentionShape shape, int blockSize, int[] lengths) =>
-        new DecodeScenarios(backend, ElementType.F16, shape, blockSize, lengths, hasCodes: true)
+        new DecodeScenarios(backend, ElementType.F16, shape, blockSize, lengths, cache: ElementType.U8)
             .Check(ManyHeads(TestDevice.DeviceOf(backend), ElementType.U8), 2e-3, 2e-3, "codes");
 
     private static DecodeScenarios.Factory ManyHeads(GpuDevice device, ElementType cache = ElementType.F16) =>

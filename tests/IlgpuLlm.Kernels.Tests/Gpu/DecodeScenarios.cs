@@ -5,11 +5,12 @@ namespace IlgpuLlm.Kernels.Tests.Gpu;
 
 /// <summary>
 /// What every decode attention is put through. <paramref name="lengths"/> are those of sequences whose last token is decoded; 0 is a row that only fills up a
-/// graph's batch. With <paramref name="hasCodes"/> the cache is of 8-bit codes, and the reference sees what they stand for.
+/// graph's batch. Where the cache is of another type than <paramref name="type"/>, the reference sees what it holds.
 /// </summary>
 internal sealed class DecodeScenarios(
-    GpuBackend backend, ElementType type, AttentionShape shape, int blockSize, int[] lengths, int firstSeed = 0, bool hasCodes = false)
+    GpuBackend backend, ElementType type, AttentionShape shape, int blockSize, int[] lengths, int firstSeed = 0, ElementType? cache = null)
 {
+    private readonly ElementType _cache = cache ?? type;
     private readonly int _longest = Math.Max(lengths.Max(), 1);
 
     /// <summary>An allocated kernel for so many sequences, to dispose.</summary>
@@ -21,10 +22,10 @@ internal sealed class DecodeScenarios(
     {
         float[] table = Table();
         AttentionChunk[] chunks = Chunks(), rotated = [.. chunks.Select(c => c with { Rows = RotateLast(c, table) })];
-        double[] expected = AttentionBatch.Reference(shape, rotated);
         return Launch(create, chunks, table, (batch, outputs) =>
         {
             (float[] keys, float[] values) = batch.Cached();
+            double[] expected = AttentionBatch.Reference(shape, [.. rotated.Select((chunk, s) => WithNewest(chunk, s, batch, keys, values))]);
             for (int s = 0; s < lengths.Length; s++)
             {
                 string sequence = $"{what}: sequence {s} of {lengths[s]} tokens";
@@ -36,9 +37,9 @@ internal sealed class DecodeScenarios(
                     double[] key = TestTensors.Exact(rotated[s].Rows.AsSpan(from, shape.HeadDim));
                     double[] value = TestTensors.Exact(rotated[s].Rows.AsSpan(from + shape.KvWidth, shape.HeadDim));
                     // What lies on the border of two codes may get either.
-                    double Border(double[] head) => hasCodes ? 1.001 * head.Max(Math.Abs) / KvCodes.Largest : 0;
+                    double Border(double[] head) => _cache == ElementType.U8 ? 1.001 * head.Max(Math.Abs) / KvCodes.Largest : 0;
                     TestTensors.AssertClose(
-                        key, keys.AsSpan(to, shape.HeadDim), 1e-6 + Border(key), type == ElementType.F16 ? 1e-3 : 1e-6, $"{sequence}: the key of head {h}");
+                        key, keys.AsSpan(to, shape.HeadDim), 1e-6 + Border(key), _cache == ElementType.F16 ? 1e-3 : 1e-6, $"{sequence}: the key of head {h}");
                     TestTensors.AssertClose(value, values.AsSpan(to, shape.HeadDim), Border(value), 0, $"{sequence}: the value of head {h}");
                 }
             }
@@ -55,7 +56,7 @@ internal sealed class DecodeScenarios(
         using (kernel)
         {
             using DeviceBuffer values = backend.Upload(table);
-            using var batch = new AttentionBatch(backend, type, shape, blockSize, chunks, newKeysInCache: false, hasCodes);
+            using var batch = new AttentionBatch(backend, type, shape, blockSize, chunks, newKeysInCache: false, _cache);
             var rotary = new RotaryTable(values, _longest, shape.HeadDim);
             float[] first = batch.Run(launch, rotary);
             check(batch, first);
@@ -69,11 +70,9 @@ internal sealed class DecodeScenarios(
     private float[] Rows(int seed, int length)
     {
         float[] rows = AttentionBatch.Rows(type, shape, seed, length);
-        if (!hasCodes)
-            return rows;
         // What is in the cache already; the new token is the kernel's to round.
         int last = (length - 1) * shape.QkvWidth;
-        return [.. AttentionBatch.RoundToCodes(shape, rows[..last]), .. rows[last..]];
+        return [.. AttentionBatch.RoundToCache(_cache, shape, rows[..last]), .. rows[last..]];
     }
 
     private float[] Table()
@@ -87,6 +86,19 @@ internal sealed class DecodeScenarios(
         return table;
     }
 
+    /// <summary>The rows with the newest key and value as the cache has them: what lies on the border of two codes may get either.</summary>
+    private AttentionChunk WithNewest(AttentionChunk chunk, int sequence, AttentionBatch batch, float[] keys, float[] values)
+    {
+        float[] rows = [.. chunk.Rows];
+        for (int h = 0; h < shape.NumKvHeads && chunk.Prefix >= 0; h++)
+        {
+            int from = batch.CacheRow(sequence, chunk.Prefix, h), to = chunk.Prefix * shape.QkvWidth + shape.QueryWidth + h * shape.HeadDim;
+            keys.AsSpan(from, shape.HeadDim).CopyTo(rows.AsSpan(to));
+            values.AsSpan(from, shape.HeadDim).CopyTo(rows.AsSpan(to + shape.KvWidth));
+        }
+        return chunk with { Rows = rows };
+    }
+
     /// <summary>The rows with the last token's queries and key rotated and rounded.</summary>
     private float[] RotateLast(AttentionChunk chunk, float[] table)
     {
@@ -97,8 +109,8 @@ internal sealed class DecodeScenarios(
             double[] rotated = ReferenceKernels.Rotate(chunk.Rows.AsSpan(at, shape.HeadDim), table.AsSpan(chunk.Prefix * shape.HeadDim, shape.HeadDim));
             TestTensors.RoundTo(type, Array.ConvertAll(rotated, r => (float)r)).CopyTo(rows, at);
         }
-        for (int at = chunk.Prefix * shape.QkvWidth + shape.QueryWidth; hasCodes && chunk.Prefix >= 0 && at < (chunk.Prefix + 1) * shape.QkvWidth; at += shape.HeadDim)
-            AttentionBatch.RoundToCodes(rows.AsSpan(at, shape.HeadDim));
+        for (int at = chunk.Prefix * shape.QkvWidth + shape.QueryWidth; chunk.Prefix >= 0 && at < (chunk.Prefix + 1) * shape.QkvWidth; at += shape.HeadDim)
+            AttentionBatch.RoundToCache(_cache, rows.AsSpan(at, shape.HeadDim));
         return rows;
     }
 }

@@ -17,7 +17,7 @@ public sealed class WidenCacheTests
         using var lease = TestDevice.Rent();
         AttentionShape shape = AttentionBatch.Shape(numHeads, numKvHeads, headDim, window);
         AttentionChunk[] chunks = [.. new[] { (0, 1), (0, 20), (17, 5), (-1, 1), (30, 1) }.Select((c, i) => Chunk(i, c.Item1, c.Item2))];
-        using var batch = new AttentionBatch(lease.Backend, ElementType.F16, shape, blockSize, chunks, newKeysInCache: true, hasCodes: true);
+        using var batch = new AttentionBatch(lease.Backend, ElementType.F16, shape, blockSize, chunks, newKeysInCache: true, ElementType.U8);
         (float[] Keys, float[] Values) widened = default;
         batch.Run((s, qkv, cache, metadata, output) =>
         {
@@ -88,7 +88,7 @@ public sealed class WidenCacheTests
         var widen = new WidenCacheKernel(cuda.Device);
         var scenarios = new FlashScenarios(
             cuda.Backend, (s, qkv, cache, batch, output) => flash.Launch(s, qkv, widen.Launch(s, cache, batch), batch, output),
-            AttentionBatch.Shape(numHeads, numKvHeads, headDim, window), 16, hasCodes: true);
+            AttentionBatch.Shape(numHeads, numKvHeads, headDim, window), 16, ElementType.U8);
         scenarios.CheckRagged();
         scenarios.CheckChunks();
     }
@@ -97,6 +97,6 @@ public sealed class WidenCacheTests
     {
         GpuDevice device = TestDevice.DeviceOf(backend);
         var (flash, widen) = (new FlashAttentionKernel(device), new WidenCacheKernel(device));
-        return new(backend, (s, qkv, cache, batch, output) => flash.Launch(s, qkv, widen.Launch(s, cache, batch), batch, output), shape, blockSize, hasCodes: true);
+        return new(backend, (s, qkv, cache, batch, output) => flash.Launch(s, qkv, widen.Launch(s, cache, batch), batch, output), shape, blockSize, ElementType.U8);
     }
 }

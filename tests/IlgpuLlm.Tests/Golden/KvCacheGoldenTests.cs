@@ -1,5 +1,3 @@
-using IlgpuLlm.Tests.Loading;
-
 namespace IlgpuLlm.Tests.Golden;
 
 /// <summary>The zoo with a KV cache of 8-bit codes, and of halves beside float32 weights, against Transformers in float32.</summary>
@@ -23,6 +21,16 @@ public sealed class KvCacheGoldenTests
     [TestMethod]
     [DynamicData(nameof(Models))]
     public void Logits_CodesOnIlgpu_AreNear(string model) => Check(model, GoldenDevice.Ilgpu, "int8", CodesTolerance, GoldenDevice.MaxPromptLength);
+
+    // Activations are halves there, too, where the model's sizes suit tensor cores.
+    [TestMethod]
+    [DynamicData(nameof(Models))]
+    public void Logits_CodesInFloat16OnCuda_AreNear(string model)
+    {
+        if (!GoldenDevice.IsCuda)
+            Assert.Inconclusive("skipped: needs a CUDA device");
+        ZooGolden.CheckLogits(model, GoldenDevice.Ilgpu, "float16", 0.3, int.MaxValue, "int8");
+    }
 
     private static void Check(string model, string device, string kvCacheDtype, double tolerance, int maxPromptLength)
     {
