@@ -55,7 +55,7 @@ internal sealed class HalfAttentionKernels(CudaGpuDevice device, RotaryKernel ro
     {
         if (batch.NumTokens == batch.NumSeqs && !isBatchInvariant)
         {
-            DecodeKernel(shape, cache, batch.NumSeqs).Launch(shape, qkv, table, cache, batch, output);
+            DecodeKernel(shape, batch.NumSeqs).Launch(shape, qkv, table, cache, batch, output);
         }
         else
         {
@@ -87,11 +87,9 @@ internal sealed class HalfAttentionKernels(CudaGpuDevice device, RotaryKernel ro
     private static int MaxSeqsByGroup(WorkspaceShape shape)
     {
         var attention = shape.Model.Attention;
-        return UsesWarps(attention, shape.Model.KvCache) ? Math.Min(shape.MaxSeqs, (MinHeadsByWarp - 1) / attention.NumHeads) : shape.MaxSeqs;
+        return WarpAttentionKernel.Supports(attention) ? Math.Min(shape.MaxSeqs, (MinHeadsByWarp - 1) / attention.NumHeads) : shape.MaxSeqs;
     }
 
-    private static bool UsesWarps(AttentionShape shape, ElementType cache) => cache == ElementType.F16 && WarpAttentionKernel.Supports(shape);
-
-    private IDecodeAttention DecodeKernel(AttentionShape shape, KvCacheLayer cache, int numSeqs) =>
-        UsesWarps(shape, cache.Keys.Type) && numSeqs * shape.NumHeads >= MinHeadsByWarp ? _byWarp : _byGroup;
+    private IDecodeAttention DecodeKernel(AttentionShape shape, int numSeqs) =>
+        WarpAttentionKernel.Supports(shape) && numSeqs * shape.NumHeads >= MinHeadsByWarp ? _byWarp : _byGroup;
 }

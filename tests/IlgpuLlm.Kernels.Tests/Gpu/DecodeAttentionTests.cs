@@ -111,15 +111,20 @@ public sealed class DecodeAttentionTests
     }
 
     // Weights, scaled or not, and results are rounded to 11 bits.
-    private static void CheckCodes(GpuBackend backend, AttentionShape shape, int blockSize, int[] lengths) =>
-        new DecodeScenarios(backend, ElementType.F16, shape, blockSize, lengths, cache: ElementType.U8)
-            .Check(ManyHeads(TestDevice.DeviceOf(backend), ElementType.U8), 2e-3, 2e-3, "codes");
+    private static void CheckCodes(GpuBackend backend, AttentionShape shape, int blockSize, int[] lengths)
+    {
+        GpuDevice device = TestDevice.DeviceOf(backend);
+        var scenarios = new DecodeScenarios(backend, ElementType.F16, shape, blockSize, lengths, cache: ElementType.U8);
+        scenarios.Check(ManyHeads(device, ElementType.U8), 2e-3, 2e-3, "codes, many heads");
+        if (WarpAttentionKernel.Supports(shape))
+            scenarios.Check(FewHeads(device, ElementType.U8), 2e-3, 2e-3, "codes, few heads");
+    }
 
     private static DecodeScenarios.Factory ManyHeads(GpuDevice device, ElementType cache = ElementType.F16) =>
         (maxSeqs, shape) => Reserve(new DecodeAttentionKernel(device), maxSeqs, shape, cache);
 
-    private static DecodeScenarios.Factory FewHeads(GpuDevice device) =>
-        (maxSeqs, shape) => Reserve(new WarpAttentionKernel(device), maxSeqs, shape, ElementType.F16);
+    private static DecodeScenarios.Factory FewHeads(GpuDevice device, ElementType cache = ElementType.F16) =>
+        (maxSeqs, shape) => Reserve(new WarpAttentionKernel(device), maxSeqs, shape, cache);
 
     private static (DecodeLaunch Launch, IDisposable Kernel) Reserve(IDecodeAttention kernel, int maxSeqs, AttentionShape shape, ElementType cache)
     {
