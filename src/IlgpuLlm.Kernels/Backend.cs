@@ -87,6 +87,9 @@ public abstract partial class Backend : IDisposable
     /// <summary>The type of normalised rows, queries, keys and values, attention outputs and MLP activations.</summary>
     public virtual ElementType ActivationType(ModelShape model) => ElementType.F32;
 
+    /// <summary>Whether attention reads this model's cache of codes through halves, so that <see cref="KvCacheLayer.Widened"/> must be there.</summary>
+    public virtual bool WidensCache(ModelShape model) => false;
+
     /// <summary>The bytes that operations need beside their arguments.</summary>
     public virtual long WorkspaceByteLength(WorkspaceShape shape) => GateUpLength(shape) * sizeof(float);
 
@@ -106,11 +109,17 @@ public abstract partial class Backend : IDisposable
     /// <summary>Copies integers to the device.</summary>
     public abstract void Upload(ReadOnlySpan<int> source, DeviceBuffer destination);
 
+    /// <summary>Copies bytes to the device.</summary>
+    public abstract void Upload(ReadOnlySpan<byte> source, DeviceBuffer destination);
+
     /// <summary>Waits for the operations before it and copies floats from the device.</summary>
     public abstract void Download(DeviceBuffer source, Span<float> destination);
 
     /// <summary>Waits for the operations before it and copies halves from the device.</summary>
     public abstract void Download(DeviceBuffer source, Span<Half> destination);
+
+    /// <summary>Waits for the operations before it and copies bytes from the device.</summary>
+    public abstract void Download(DeviceBuffer source, Span<byte> destination);
 
     /// <summary>Queues a copy of all elements of <paramref name="source"/> to the first ones of <paramref name="destination"/>, on the device.</summary>
     public abstract void Copy(DeviceBuffer source, DeviceBuffer destination);

@@ -14,6 +14,9 @@ public enum ElementType
 
     /// <summary>Signed 32-bit integer, 4 bytes.</summary>
     I32,
+
+    /// <summary>Unsigned byte. Of a quantized KV cache: a signed code plus 128 (<see cref="KvCacheLayer"/>).</summary>
+    U8,
 }
 
 /// <summary>Facts about element types.</summary>
@@ -24,6 +27,7 @@ public static class ElementTypes
     {
         ElementType.F32 or ElementType.I32 => 4,
         ElementType.F16 or ElementType.BF16 => 2,
+        ElementType.U8 => 1,
         _ => throw new ArgumentOutOfRangeException(nameof(type), type, "unknown element type"),
     };
 }

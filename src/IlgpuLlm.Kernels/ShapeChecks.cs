@@ -42,9 +42,12 @@ internal static class ShapeChecks
     /// <summary>A cache whose slabs have the described size.</summary>
     public static void Cache(KvCacheLayer cache, AttentionShape shape)
     {
-        long needed = (long)cache.NumBlocks * cache.BlockSize * shape.KvWidth;
+        long numSlots = (long)cache.NumBlocks * cache.BlockSize, needed = numSlots * shape.KvWidth;
         if (cache.BlockSize <= 0 || cache.Keys.Length < needed)
             throw new ArgumentException(
                 $"the cache holds {cache.Keys.Length} elements; {cache.NumBlocks} blocks of {cache.BlockSize} tokens of {shape.KvWidth} need {needed}", nameof(cache));
+        if (cache.Scales is { } scales && scales.Keys.Length < numSlots * shape.NumKvHeads)
+            throw new ArgumentException(
+                $"the cache holds {scales.Keys.Length} scales; {cache.NumBlocks} blocks of {cache.BlockSize} tokens of {shape.NumKvHeads} heads need {numSlots * shape.NumKvHeads}", nameof(cache));
     }
 }

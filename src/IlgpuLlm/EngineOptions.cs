@@ -15,7 +15,8 @@ public sealed record EngineOptions
     public string Device { get; init; } = "auto";
 
     /// <summary>
-    /// <c>auto</c> (float32 for float32 checkpoints, else float16), <c>float32</c> or <c>float16</c>: the weights and the KV cache.
+    /// <c>auto</c> (float32 for float32 checkpoints, else float16), <c>float32</c> or <c>float16</c>: the weights, and the KV cache unless
+    /// <see cref="KvCacheDtype"/> says otherwise.
     /// <c>int4</c> and <c>int8</c> are short for <c>auto</c> with a <see cref="Quantization"/> of that name.
     /// </summary>
     public string DType { get; init; } = "auto";
@@ -26,6 +27,12 @@ public sealed record EngineOptions
     /// divide the model's widths. Embedding and output layer are not quantized.
     /// </summary>
     public string Quantization { get; init; } = "auto";
+
+    /// <summary>
+    /// The KV cache: <c>auto</c> (what <see cref="DType"/> says), <c>fp16</c>, or <c>int8</c>, codes of 8 bits with a float32 scale for every head of a token's
+    /// key and of its value: half of fp16's memory and traffic. Scales come from those heads alone: nothing is calibrated, and no result depends on the batch.
+    /// </summary>
+    public string KvCacheDtype { get; init; } = "auto";
 
     /// <summary>
     /// Whether float32 products of several tokens may round their operands to TF32 (10 bits of mantissa), for tensor cores: about as
@@ -96,6 +103,7 @@ public sealed record EngineOptions
         Require(Quantization is "auto" or "awq" or "gptq" or "int4" or "int8", "quantization", Quantization,
             "is not supported; supported: auto, awq, gptq, int4, int8");
         Require(DType is not ("int4" or "int8") || Quantization == "auto" || Quantization == DType, "quantization", Quantization, $"contradicts dtype {DType}");
+        Require(KvCacheDtype is "auto" or "fp16" or "int8", "kv-cache-dtype", KvCacheDtype, "is not supported; supported: auto, fp16, int8");
         Require(CpuActivations is "fp32" or "int8", "cpu-activations", CpuActivations, "is not supported; supported: fp32, int8");
         Require(MaxModelLen is null or >= 1, "max-model-len", MaxModelLen, "must be at least 1");
         Require(MaxNumBatchedTokens is >= 1 and <= 1 << 20, "max-num-batched-tokens", MaxNumBatchedTokens, "must be in [1, 1048576]");

@@ -81,7 +81,7 @@ internal static class AttentionCommand
         new FillRandomKernel(gpu).Launch(table, 1, 1f);
         var rotary = new RotaryTable(table, length, shape.HeadDim);
         using var kernel = new DecodeAttentionKernel(gpu);
-        kernel.Reserve(numSeqs, shape);
+        kernel.Reserve(numSeqs, shape, ElementType.F16);
         double us = Time(gpu, numLayers * Math.Max(1, MaxLayers / numLayers), i =>
             kernel.Launch(shape, inputs.Qkv, rotary, inputs.Layers[i % numLayers], inputs.Batch, inputs.Output));
         Console.WriteLine(FormattableString.Invariant($"decode {numSeqs,4} sequences of {length,5}    {us,9:F1} us {bytes / us / 1e6,8:F2} TB/s"));

@@ -8,9 +8,11 @@ internal sealed class EngineOptionSet
     private readonly Option<string?> _model = CommonOptions.CreateModel();
     private readonly Option<string?> _device = CommonOptions.CreateDevice();
     private readonly Option<string?> _dtype = OptionFactory.Text("--dtype", "TYPE",
-        "Weights and KV cache: float32, float16, or auto (float32 for float32 checkpoints, else float16); int4, int8: auto with that --quantization. Default: auto.");
+        "Weights, and KV cache if nothing else is said: float32, float16, or auto (float32 for float32 checkpoints, else float16); int4, int8: auto with that --quantization. Default: auto.");
     private readonly Option<string?> _quantization = OptionFactory.Text("--quantization", "METHOD",
         "auto (as the checkpoint is), awq, gptq, or int4, int8 (rounds the layers of a float checkpoint while it is loaded). Default: auto.");
+    private readonly Option<string?> _kvCacheDtype = OptionFactory.Text("--kv-cache-dtype", "TYPE",
+        "KV cache: auto (as --dtype), fp16, or int8 (codes with a scale for every head of a token; half of fp16's memory). Default: auto.");
     private readonly Option<bool> _allowTf32 = OptionFactory.Flag("--allow-tf32",
         "Lets CUDA devices round the operands of float32 products to TF32 (10 bits of mantissa), on tensor cores. Not tested on a card yet.");
     private readonly Option<bool> _batchInvariant = OptionFactory.Flag("--batch-invariant",
@@ -34,7 +36,7 @@ internal sealed class EngineOptionSet
     /// <summary>Adds the options to a command.</summary>
     public void AddTo(Command command)
     {
-        foreach (Option option in (Option[])[_model, _device, _dtype, _quantization, _allowTf32, _batchInvariant, _cpuActivations, _loadFormat, _maxModelLen, _maxNumSeqs, _maxNumBatchedTokens,
+        foreach (Option option in (Option[])[_model, _device, _dtype, _quantization, _kvCacheDtype, _allowTf32, _batchInvariant, _cpuActivations, _loadFormat, _maxModelLen, _maxNumSeqs, _maxNumBatchedTokens,
             _blockSize, _kvCacheMemory, _numBlocks, _gpuMemoryUtilization, _threads])
             command.Options.Add(option);
     }
@@ -50,6 +52,7 @@ internal sealed class EngineOptionSet
             Device = parse.GetValue(_device) ?? defaults.Device,
             DType = parse.GetValue(_dtype) ?? defaults.DType,
             Quantization = parse.GetValue(_quantization) ?? defaults.Quantization,
+            KvCacheDtype = parse.GetValue(_kvCacheDtype) ?? defaults.KvCacheDtype,
             AllowTf32 = parse.GetValue(_allowTf32),
             BatchInvariant = parse.GetValue(_batchInvariant),
             CpuActivations = parse.GetValue(_cpuActivations) ?? defaults.CpuActivations,

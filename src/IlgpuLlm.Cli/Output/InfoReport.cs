@@ -39,6 +39,7 @@ internal sealed class InfoReport(IAnsiConsole console)
             Row(table, "layers' weights", Quantization(quantization, config));
         Row(table, "vocabulary", $"{config.VocabSize} tokens{(config.TieWordEmbeddings ? ", tied embeddings" : "")}");
         Row(table, "runs as", $"{ElementTypeName.Of(info.DType)}{(info.UsesTf32 ? ", products as TF32," : "")} on {info.Device} ({info.DeviceDescription})");
+        Row(table, "KV cache", $"{ElementTypeName.Of(info.KvCacheDType)}, {info.Memory.BlockBytes / info.Memory.BlockSize} bytes a token");
         Row(table, "batch-invariant", info.IsBatchInvariant ? "yes" : "no");
         console.Write(table);
         console.WriteLine();

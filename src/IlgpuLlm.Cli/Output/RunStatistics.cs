@@ -50,7 +50,7 @@ internal sealed class RunStatistics(EngineInfo info)
         Line("prefill", $"{_numPromptTokens} tokens, {Rate(_numPromptTokens, _latestFirstToken - _arrival)} tokens/s, TTFT {MeanTimeToFirstTokenMs():N1} ms{(_requestIds.Count > 1 ? " on average" : "")}");
         long numDecoded = _numCompletionTokens - _numSequences;
         Line("decode", $"{numDecoded} tokens, {Rate(numDecoded, _lastToken - _earliestFirstToken)} tokens/s, {GigabytesPerSecond()} GB/s of weights read");
-        Line("memory", $"weights {ByteSize.Format(memory.WeightBytes)}, workspace {ByteSize.Format(memory.WorkspaceBytes)}, KV cache {ByteSize.Format(memory.KvCacheBytes)} ({memory.NumCacheTokens} tokens), process peak {ByteSize.Format(process.PeakWorkingSet64)}");
+        Line("memory", $"weights {ByteSize.Format(memory.WeightBytes)}, workspace {ByteSize.Format(memory.WorkspaceBytes)}, KV cache {ByteSize.Format(memory.KvCacheBytes)} ({memory.NumCacheTokens} tokens in {ElementTypeName.Of(info.KvCacheDType)}), process peak {ByteSize.Format(process.PeakWorkingSet64)}");
 
         void Line(string name, FormattableString value) => writer.WriteLine(FormattableString.Invariant($"{name,-8} {FormattableString.Invariant(value)}"));
     }

@@ -36,7 +36,7 @@ internal sealed unsafe class AttentionScratch : IDisposable
     /// <summary>Weighted sums of values: [rows, HeadDim].</summary>
     public float* Sums => Scores + TileRows * BlockLength;
 
-    /// <summary>Keys and values of an F16 cache, widened: [2, BlockLength, HeadDim].</summary>
+    /// <summary>Keys and values of a cache of halves or codes, widened: [2, BlockLength, HeadDim].</summary>
     public float* Widened => Sums + (long)_numRows * HeadDim;
 
     /// <summary>The largest score of each row so far: [rows].</summary>

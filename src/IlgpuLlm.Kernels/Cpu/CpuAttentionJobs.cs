@@ -17,6 +17,7 @@ internal sealed unsafe class RotaryJob(CpuKernels kernels) : ParallelJob
     {
         float* table = ((CpuBuffer)Rotary.Values).Floats;
         CpuBuffer keys = (CpuBuffer)Cache.Keys, values = (CpuBuffer)Cache.Values;
+        CpuBuffer? keyScales = (CpuBuffer?)Cache.Scales?.Keys, valueScales = (CpuBuffer?)Cache.Scales?.Values;
         int dim = Shape.HeadDim, half = dim / 2, numSlots = Cache.NumBlocks * Cache.BlockSize;
         CpuKernels forHalf = kernels.WidestDividing(half);
         (int first, int end) = Share(NumTokens, part, numParts);
@@ -29,19 +30,21 @@ internal sealed unsafe class RotaryJob(CpuKernels kernels) : ParallelJob
             // Query heads, then key heads, which lie behind them.
             for (int h = 0; h < Shape.NumHeads + Shape.NumKvHeads; h++, head += dim)
                 forHalf.Rotate(head, table + (long)row * dim, half);
-            WriteHeads(head - Shape.KvWidth, keys, slot);
-            WriteHeads(head, values, slot);
+            WriteHeads(head - Shape.KvWidth, keys, keyScales, slot);
+            WriteHeads(head, values, valueScales, slot);
         }
     }
 
-    private void WriteHeads(float* heads, CpuBuffer slab, int slot)
+    private void WriteHeads(float* heads, CpuBuffer slab, CpuBuffer? scales, int slot)
     {
         int dim = Shape.HeadDim, block = slot / Cache.BlockSize, offsetInBlock = slot % Cache.BlockSize;
         for (int h = 0; h < Shape.NumKvHeads; h++)
         {
-            long offset = (((long)block * Shape.NumKvHeads + h) * Cache.BlockSize + offsetInBlock) * dim;
+            long row = ((long)block * Shape.NumKvHeads + h) * Cache.BlockSize + offsetInBlock, offset = row * dim;
             var source = new ReadOnlySpan<float>(heads + h * dim, dim);
-            if (slab.Type == ElementType.F32)
+            if (scales is not null)
+                scales.Floats[row] = KvCodes.Quantize(source, new Span<byte>(slab.Pointer + offset, dim));
+            else if (slab.Type == ElementType.F32)
                 source.CopyTo(new Span<float>(slab.Floats + offset, dim));
             else
                 TensorPrimitives.ConvertToHalf(source, new Span<Half>((Half*)slab.Pointer + offset, dim));

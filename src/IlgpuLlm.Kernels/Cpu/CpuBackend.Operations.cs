@@ -134,6 +134,11 @@ public sealed unsafe partial class CpuBackend
         ShapeChecks.Cache(cache, shape);
         CpuBuffer.From(cache.Keys);
         CpuBuffer.From(cache.Values);
+        if (cache.Scales is { } scales)
+        {
+            CpuBuffer.From(scales.Keys);
+            CpuBuffer.From(scales.Values);
+        }
     }
 
     private static ArgumentException ForeignWeight(LinearWeight weight, string name)

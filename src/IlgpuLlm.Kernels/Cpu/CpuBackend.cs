@@ -153,6 +153,13 @@ public sealed unsafe partial class CpuBackend : Backend
     }
 
     /// <inheritdoc/>
+    public override void Upload(ReadOnlySpan<byte> source, DeviceBuffer destination)
+    {
+        ShapeChecks.Transfer(destination, ElementType.U8, source.Length, nameof(destination));
+        source.CopyTo(new Span<byte>(CpuBuffer.From(destination).Pointer, source.Length));
+    }
+
+    /// <inheritdoc/>
     public override void Download(DeviceBuffer source, Span<float> destination)
     {
         ShapeChecks.Transfer(source, ElementType.F32, destination.Length, nameof(source));
@@ -164,6 +171,13 @@ public sealed unsafe partial class CpuBackend : Backend
     {
         ShapeChecks.Transfer(source, ElementType.F16, destination.Length, nameof(source));
         new ReadOnlySpan<Half>(CpuBuffer.From(source).Halves, destination.Length).CopyTo(destination);
+    }
+
+    /// <inheritdoc/>
+    public override void Download(DeviceBuffer source, Span<byte> destination)
+    {
+        ShapeChecks.Transfer(source, ElementType.U8, destination.Length, nameof(source));
+        new ReadOnlySpan<byte>(CpuBuffer.From(source).Pointer, destination.Length).CopyTo(destination);
     }
 
     /// <inheritdoc/>

@@ -36,7 +36,7 @@ public sealed unsafe class CpuBuffer : DeviceBuffer
     internal Half* Halves => (Half*)Pointer;
 
     /// <summary>The elements themselves, not a copy; valid until the buffer (or the one that it is a slice of) is disposed.</summary>
-    /// <typeparam name="T">float for F32, int for I32, <see cref="Half"/> for F16.</typeparam>
+    /// <typeparam name="T">float for F32, int for I32, <see cref="Half"/> for F16, byte for U8.</typeparam>
     /// <exception cref="InvalidOperationException"><typeparamref name="T"/> is not the type of the elements.</exception>
     public Span<T> AsSpan<T>()
         where T : unmanaged
@@ -46,6 +46,7 @@ public sealed unsafe class CpuBuffer : DeviceBuffer
             ElementType.F32 => typeof(T) == typeof(float),
             ElementType.I32 => typeof(T) == typeof(int),
             ElementType.F16 => typeof(T) == typeof(Half),
+            ElementType.U8 => typeof(T) == typeof(byte),
             _ => false,
         };
         if (!matches)

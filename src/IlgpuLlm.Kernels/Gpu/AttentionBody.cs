@@ -7,9 +7,11 @@ namespace IlgpuLlm.Kernels.Gpu;
 /// <see cref="TileSize"/>, counted from the first visible one, with the online softmax of FlashAttention: scores of the tile (a lane a position), its
 /// largest, exponentials (a lane a position), and the weighted values (a lane an element of the head). Every sum has one order whatever the group
 /// size, the block size or the chunking. The output row holds the unscaled sums between tiles: each lane reads and writes its own elements only.
+/// Of codes, a key's scale multiplies its score, and a value's scale its weight.
 /// </summary>
-internal static class AttentionBody<TFormat, TStorage, TRaw, TChunk>
+internal static class AttentionBody<TFormat, TScaling, TStorage, TRaw, TChunk>
     where TFormat : struct, IChunkFormat<TStorage, TRaw, TChunk>
+    where TScaling : struct, ICacheScaling
     where TStorage : unmanaged
     where TRaw : unmanaged
     where TChunk : unmanaged
@@ -18,8 +20,8 @@ internal static class AttentionBody<TFormat, TStorage, TRaw, TChunk>
     public const int TileSize = 128;
 
     internal static void Body(
-        ArrayView<float> qkv, ArrayView<TStorage> keys, ArrayView<TStorage> values, ArrayView<int> positions, ArrayView<int> tokenSequences,
-        ArrayView<int> blockTables, ArrayView<float> output, HeadLayout layout)
+        ArrayView<float> qkv, ArrayView<TStorage> keys, ArrayView<TStorage> values, ArrayView<float> keyScales, ArrayView<float> valueScales,
+        ArrayView<int> positions, ArrayView<int> tokenSequences, ArrayView<int> blockTables, ArrayView<float> output, HeadLayout layout)
     {
         int token = Grid.IdxX / layout.NumHeads;
         int head = Grid.IdxX % layout.NumHeads;
@@ -31,11 +33,12 @@ internal static class AttentionBody<TFormat, TStorage, TRaw, TChunk>
         int first = layout.SlidingWindow > 0 ? IntrinsicMath.Max(0, end - layout.SlidingWindow) : 0;
 
         // One allocation, as the CPU accelerator makes a new one for each group; of longs, for their alignment.
-        var shared = SharedMemory.Allocate<long>(2 * TileSize);
+        var shared = SharedMemory.Allocate<long>((TScaling.HasScales ? 3 : 2) * TileSize);
         var rows = shared.SubView(0, TileSize);
-        var floats = shared.SubView(TileSize, TileSize).Cast<float>();
+        var floats = shared.SubView(TileSize, (TScaling.HasScales ? 2 : 1) * TileSize).Cast<float>();
         var scores = floats.SubView(0, TileSize);
         var weights = floats.SubView(TileSize, TileSize);
+        var scaledWeights = floats.SubView(TScaling.HasScales ? 2 * TileSize : TileSize, TileSize);
         float largest = float.NegativeInfinity;
         float sum = 0f;
 
@@ -45,9 +48,17 @@ internal static class AttentionBody<TFormat, TStorage, TRaw, TChunk>
             for (int i = Group.IdxX; i < count; i += Group.DimX)
             {
                 int position = tile + i;
-                long row = layout.CacheRow(blockTables[blocks + position / layout.BlockSize], position % layout.BlockSize, kvHead);
+                int block = blockTables[blocks + position / layout.BlockSize], offset = position % layout.BlockSize;
+                long row = layout.CacheRow(block, offset, kvHead);
                 rows[i] = row;
-                scores[i] = Dot(keys, row, qkv, query, layout.HeadDim) * layout.Scale;
+                float score = Dot(keys, row, qkv, query, layout.HeadDim);
+                if (TScaling.HasScales)
+                {
+                    long number = layout.RowNumber(block, offset, kvHead);
+                    score *= keyScales[number];
+                    scaledWeights[i] = valueScales[number];
+                }
+                scores[i] = score * layout.Scale;
             }
             GroupOps.Barrier();
 
@@ -55,7 +66,12 @@ internal static class AttentionBody<TFormat, TStorage, TRaw, TChunk>
             for (int i = 0; i < count; i++)
                 largest = IntrinsicMath.Max(largest, scores[i]);
             for (int i = Group.IdxX; i < count; i += Group.DimX)
-                weights[i] = DeviceMath.Exp(scores[i] - largest);
+            {
+                float weight = DeviceMath.Exp(scores[i] - largest);
+                weights[i] = weight;
+                if (TScaling.HasScales)
+                    scaledWeights[i] *= weight;
+            }
             GroupOps.Barrier();
 
             float rescale = DeviceMath.Exp(largestBefore - largest); // 0 for the first tile
@@ -66,7 +82,7 @@ internal static class AttentionBody<TFormat, TStorage, TRaw, TChunk>
             for (int d = Group.IdxX; d < layout.HeadDim; d += Group.DimX)
             {
                 float before = tile == first ? 0f : output[result + d] * rescale;
-                output[result + d] = Accumulate(values, rows, weights, d, count, before) * scale;
+                output[result + d] = Accumulate(values, rows, scaledWeights, d, count, before) * scale;
             }
             GroupOps.Barrier();
         }
@@ -115,4 +131,22 @@ internal static class AttentionBody<TFormat, TStorage, TRaw, TChunk>
             sum += weights[i] * TFormat.WidenOne(values[rows[i] + d]);
         return sum;
     }
+}
+
+/// <summary>Whether keys and values have scales.</summary>
+internal interface ICacheScaling
+{
+    static abstract bool HasScales { get; }
+}
+
+/// <summary>Floats and halves.</summary>
+internal readonly struct Unscaled : ICacheScaling
+{
+    public static bool HasScales => false;
+}
+
+/// <summary>Codes: a scale a key and a value.</summary>
+internal readonly struct Scaled : ICacheScaling
+{
+    public static bool HasScales => true;
 }

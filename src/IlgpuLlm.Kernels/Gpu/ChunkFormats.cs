@@ -120,6 +120,37 @@ internal readonly struct F16Scalar : IChunkFormat<ushort, UInt4, Float8>
     public static float WidenOne(ushort value) => F16Element.Widen(value);
 }
 
+/// <summary>Bytes, 16-byte aligned: codes plus 128, as <see cref="KvCacheLayer"/> has them. Not scaled.</summary>
+internal readonly struct U8Vector : IChunkFormat<byte, UInt2, Float8>
+{
+    public static int Width => 8;
+
+    public static UInt2 Load(ArrayView<byte> source, long element) => source.Cast<UInt2>().AsAligned(8)[element / 8];
+
+    public static Float8 Widen(UInt2 raw) => Chunks.WidenCodes(raw);
+
+    public static float Dot(Float8 chunk, ArrayView<float> x, long element, float sum) => F16Vector.Dot(chunk, x, element, sum);
+
+    public static float WidenOne(byte value) => Chunks.WidenCode(value);
+}
+
+/// <summary>Bytes at any element.</summary>
+internal readonly struct U8Scalar : IChunkFormat<byte, UInt2, Float8>
+{
+    public static int Width => 8;
+
+    public static UInt2 Load(ArrayView<byte> source, long element) => new() { X = Pack(source, element), Y = Pack(source, element + 4) };
+
+    public static Float8 Widen(UInt2 raw) => Chunks.WidenCodes(raw);
+
+    public static float Dot(Float8 chunk, ArrayView<float> x, long element, float sum) => F16Scalar.Dot(chunk, x, element, sum);
+
+    public static float WidenOne(byte value) => Chunks.WidenCode(value);
+
+    private static uint Pack(ArrayView<byte> source, long element) =>
+        source[element] | ((uint)source[element + 1] << 8) | ((uint)source[element + 2] << 16) | ((uint)source[element + 3] << 24);
+}
+
 /// <summary>What the formats share.</summary>
 internal static class Chunks
 {
@@ -163,6 +194,25 @@ internal static class Chunks
 
     /// <summary>sum + a . b, added from left to right.</summary>
     public static float Dot(Float8 a, Float8 b, float sum) => Dot(a.High, b.High, Dot(a.Low, b.Low, sum));
+
+    /// <summary>The code of a byte.</summary>
+    public static float WidenCode(uint value)
+    {
+        const uint TwoTo23 = 0x4B000000; // this float plus a byte is that float with the byte in its mantissa
+        return Bits.IntAsFloat(value | TwoTo23) - (8388608f + KvCodes.Zero);
+    }
+
+    /// <summary>Eight codes.</summary>
+    public static Float8 WidenCodes(UInt2 bytes) => new() { Low = WidenCodes(bytes.X), High = WidenCodes(bytes.Y) };
+
+    /// <summary>Four codes.</summary>
+    public static Float4 WidenCodes(uint bytes) => new()
+    {
+        X = WidenCode(bytes & 0xFF),
+        Y = WidenCode((bytes >> 8) & 0xFF),
+        Z = WidenCode((bytes >> 16) & 0xFF),
+        W = WidenCode(bytes >> 24),
+    };
 
     /// <summary>Two halves in a word, the first one low.</summary>
     public static uint Pack(ushort first, ushort second) => first | ((uint)second << 16);

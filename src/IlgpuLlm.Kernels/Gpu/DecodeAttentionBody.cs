@@ -10,8 +10,10 @@ namespace IlgpuLlm.Kernels.Gpu;
 /// changes a bit. The last group of a sequence and head to arrive adds them up. Old keys and values are requested before the kernel waits for the one
 /// in front of it.
 /// </summary>
-internal static class DecodeAttentionBody<THead, TChunks, TSums, TMaxHeads>
-    where THead : struct, IDecodeHead<TChunks, TSums>
+internal static class DecodeAttentionBody<THead, TScaling, TRaw, TChunks, TSums, TMaxHeads>
+    where THead : struct, IDecodeHead<TRaw, TChunks, TSums>
+    where TScaling : struct, IDecodeScaling
+    where TRaw : unmanaged
     where TChunks : unmanaged
     where TSums : unmanaged
     where TMaxHeads : struct, IConstant
@@ -28,9 +30,11 @@ internal static class DecodeAttentionBody<THead, TChunks, TSums, TMaxHeads>
 
     private static int QueryPitch => THead.Dims / 8 + 1; // chunks; odd, so that eight rows lie in different banks
 
+    private static int NewScale => 4 * QueryPitch - 1; // where the scale of the newest key or value lies, in floats: behind its codes
+
     private static int SumPitch => THead.Dims / 4 + 1; // chunks of four floats
 
-    internal static void Body(DecodeArguments<ushort> arguments, HeadLayout layout)
+    internal static void Body(DecodeArguments<ushort> arguments, HeadLayout layout, DecodeScales scales)
     {
         PtxIntrinsics.LaunchDependents();
         var queries = SharedMemory.Allocate<UInt4>(MaxHeads * QueryPitch);
@@ -74,12 +78,14 @@ internal static class DecodeAttentionBody<THead, TChunks, TSums, TMaxHeads>
         };
         uint rows = FindRow(arguments, layout, finder, step + (lane & 15));
         uint nextRows = FindRow(arguments, layout, finder, step + Warps * StepKeys + (lane & 15));
-        TChunks keys = LoadKeys(arguments, rows, numChunks);
-        TChunks values = LoadValues(arguments, rows, numChunks);
+        TRaw keys = LoadKeys(arguments, rows, numChunks);
+        TRaw values = LoadValues(arguments, rows, numChunks);
+        float keyScale = TScaling.Load(scales.KeysAddress, rows), valueScale = TScaling.Load(scales.ValuesAddress, rows);
 
         PtxIntrinsics.WaitForDependencies();
-        DecodeInput.Prepare(arguments, layout, queries, newKey, newValue, QueryPitch, MaxHeads, hasNewest);
+        DecodeInput.Prepare(arguments, layout, queries, newKey, newValue, QueryPitch, MaxHeads, hasNewest, TScaling.HasScales);
         Group.Barrier();
+        TScaling.Finish(arguments, scales, layout, newKey, newValue, NewScale, hasNewest);
 
         const float Log2E = 1.44269504f;
         float scale = layout.Scale * Log2E;
@@ -93,11 +99,13 @@ internal static class DecodeAttentionBody<THead, TChunks, TSums, TMaxHeads>
                 keys = THead.ReplaceKeys(keys, newKey, 0, index == lane >> 2, index == (lane >> 2) + 8);
                 int place = index - 2 * (lane & 3); // 0, 1, 8 or 9 for this lane's values
                 values = THead.ReplaceValues(values, newValue, 0, place >= 8 ? place - 6 : place >= 2 ? -1 : place);
+                keyScale = TScaling.Replace(keyScale, newKey, NewScale, index == (lane & 15));
+                valueScale = TScaling.Replace(valueScale, newValue, NewScale, index == (lane & 15));
             }
             // Queries are read again for every step: the registers that would keep them are a third group's on a multiprocessor.
-            Two<Float4> scores = THead.AddScores(default, THead.LoadQueries(queries, 0, QueryPitch, HasSecond), keys);
-            uint furtherRows = FindRow(arguments, layout, finder, step + 2 * Warps * StepKeys + (lane & 15));
+            Two<Float4> scores = TScaling.ScaleScores(THead.AddScores(default, THead.LoadQueries(queries, 0, QueryPitch, HasSecond), keys), keyScale);
             keys = LoadKeys(arguments, nextRows, numChunks);
+            keyScale = TScaling.Load(scales.KeysAddress, nextRows);
 
             int position = step + 2 * (lane & 3);
             scores.A = Mask(scores.A, position, first, newest);
@@ -112,15 +120,17 @@ internal static class DecodeAttentionBody<THead, TChunks, TSums, TMaxHeads>
             sum = sum * factor + (weights.X + weights.Y + (next.X + next.Y));
             if (HasSecond)
                 sum8 = sum8 * factor8 + (weights.Z + weights.W + (next.Z + next.W));
-            sums = THead.AddValues(THead.Scale(sums, factor, factor8), FlashSoftmax.Rows(weights, next), values);
+            Two<Float4> scaled = TScaling.ScaleWeights(new() { A = weights, B = next }, valueScale);
+            sums = THead.AddValues(THead.Scale(sums, factor, factor8), FlashSoftmax.Rows(scaled.A, scaled.B), values);
             values = LoadValues(arguments, nextRows, numChunks);
-            nextRows = furtherRows;
+            valueScale = TScaling.Load(scales.ValuesAddress, nextRows);
+            nextRows = FindRow(arguments, layout, finder, step + 2 * Warps * StepKeys + (lane & 15)); // earlier, it is a register too many
         }
 
         // The four warps' results, in order.
-        sum = QuadSum(sum);
+        sum = TScaling.ScaleSum(QuadSum(sum));
         if (HasSecond)
-            sum8 = QuadSum(sum8);
+            sum8 = TScaling.ScaleSum(QuadSum(sum8));
         int head = lane >> 2;
         if ((lane & 3) == 0)
         {
@@ -150,24 +160,26 @@ internal static class DecodeAttentionBody<THead, TChunks, TSums, TMaxHeads>
         DecodeMerge<F16Element, ushort>.Finish(arguments, layout, results, numSplits);
     }
 
-    /// <summary>A position's row in the cache in chunks of 16 bytes, where it is old and visible.</summary>
+    /// <summary>A position's row in the cache, where it is old and visible.</summary>
     private static uint FindRow(DecodeArguments<ushort> arguments, HeadLayout layout, DecodeFinder finder, int position)
     {
         if (position < finder.First || position > finder.Last)
             return DecodeRows.None;
         int block = arguments.BlockTables[finder.Table + (position >> arguments.BlockShift)];
-        return layout.CacheChunk(block, position & (layout.BlockSize - 1), finder.KvHead);
+        return TScaling.FindRow(layout, block, position & (layout.BlockSize - 1), finder.KvHead);
     }
 
     /// <summary>Lane l knows the row of key l % 16 of the step.</summary>
-    private static TChunks LoadKeys(DecodeArguments<ushort> arguments, uint rows, int numChunks)
+    private static TRaw LoadKeys(DecodeArguments<ushort> arguments, uint rows, int numChunks)
     {
+        rows = TScaling.FirstChunk(rows, numChunks);
         int key = (Group.IdxX & 31) >> 2;
         return THead.LoadKeys(arguments.KeysAddress, Warp.Shuffle(rows, key), Warp.Shuffle(rows, key + 8), 0, numChunks);
     }
 
-    private static TChunks LoadValues(DecodeArguments<ushort> arguments, uint rows, int numChunks)
+    private static TRaw LoadValues(DecodeArguments<ushort> arguments, uint rows, int numChunks)
     {
+        rows = TScaling.FirstChunk(rows, numChunks);
         int key = 2 * (Group.IdxX & 3);
         Four<uint> four = new()
         {

@@ -1,12 +1,13 @@
 using System.Numerics;
 using ILGPU;
 using ILGPU.Runtime;
+using IlgpuLlm.Kernels.Gpu.Ptx;
 
 namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>
-/// Launches <see cref="DecodeAttentionBody{THead, TChunks, TSums, TMaxHeads}"/>: rotation, cache write and attention of batches in which every sequence has one token.
-/// F16 throughout.
+/// Launches <see cref="DecodeAttentionBody{THead, TScaling, TRaw, TChunks, TSums, TMaxHeads}"/>: rotation, cache write and attention of batches in which every sequence has one token.
+/// F16 activations; a cache of F16, or of codes.
 /// </summary>
 internal sealed class DecodeAttentionKernel(GpuDevice device) : IDecodeAttention
 {
@@ -15,43 +16,47 @@ internal sealed class DecodeAttentionKernel(GpuDevice device) : IDecodeAttention
     private const int ManyGroupsRegisters = 168; // three groups a multiprocessor in place of two
     private const int MaxGroupHeads = 16;
 
-    // [size of heads, number of heads on a key-value head]
+    // [halves or codes, size of heads, number of heads on a key-value head]
     private static readonly GpuKernel[] Kernels =
     [
-        Of("attention.decode.64x8", typeof(DecodeAttentionBody<DecodeDims64, Four<UInt4>, Two<Four<Float4>>, C8>), 0),
-        Of("attention.decode.64x16", typeof(DecodeAttentionBody<DecodeDims64, Four<UInt4>, Two<Four<Float4>>, C16>), 0),
-        Of("attention.decode.128x8", typeof(DecodeAttentionBody<DecodeDims128, Two<Four<UInt4>>, Two<Two<Four<Float4>>>, C8>), ManyGroupsRegisters),
-        Of("attention.decode.128x16", typeof(DecodeAttentionBody<DecodeDims128, Two<Four<UInt4>>, Two<Two<Four<Float4>>>, C16>), 0),
+        Of("attention.decode.64x8", typeof(DecodeAttentionBody<DecodeDims64, DecodeUnscaled, Four<UInt4>, Four<UInt4>, Two<Four<Float4>>, C8>), 0),
+        Of("attention.decode.64x16", typeof(DecodeAttentionBody<DecodeDims64, DecodeUnscaled, Four<UInt4>, Four<UInt4>, Two<Four<Float4>>, C16>), 0),
+        Of("attention.decode.128x8", typeof(DecodeAttentionBody<DecodeDims128, DecodeUnscaled, Two<Four<UInt4>>, Two<Four<UInt4>>, Two<Two<Four<Float4>>>, C8>), ManyGroupsRegisters),
+        Of("attention.decode.128x16", typeof(DecodeAttentionBody<DecodeDims128, DecodeUnscaled, Two<Four<UInt4>>, Two<Four<UInt4>>, Two<Two<Four<Float4>>>, C16>), 0),
+        Of("attention.decode.u8.64x8", typeof(DecodeAttentionBody<DecodeCodes64, DecodeScaled, Four<UInt2>, Four<UInt4>, Two<Four<Float4>>, C8>), 0),
+        Of("attention.decode.u8.64x16", typeof(DecodeAttentionBody<DecodeCodes64, DecodeScaled, Four<UInt2>, Four<UInt4>, Two<Four<Float4>>, C16>), 0),
+        Of("attention.decode.u8.128x8", typeof(DecodeAttentionBody<DecodeCodes128, DecodeScaled, Two<Four<UInt2>>, Two<Four<UInt4>>, Two<Two<Four<Float4>>>, C8>), ManyGroupsRegisters),
+        Of("attention.decode.u8.128x16", typeof(DecodeAttentionBody<DecodeCodes128, DecodeScaled, Two<Four<UInt2>>, Two<Four<UInt4>>, Two<Two<Four<Float4>>>, C16>), 0),
     ];
 
     private readonly Launcher?[] _launchers = new Launcher?[Kernels.Length]; // compiled when a model first needs one
     private GpuBuffer? _counters, _partials;
 
-    private delegate void Launcher(AcceleratorStream stream, KernelConfig config, DecodeArguments<ushort> arguments, HeadLayout layout);
+    private delegate void Launcher(AcceleratorStream stream, KernelConfig config, DecodeArguments<ushort> arguments, HeadLayout layout, DecodeScales scales);
 
     public static IReadOnlyList<GpuKernel> Variants => Kernels;
 
     /// <summary>Whether attention of this shape can be made here, from and to these types.</summary>
     public bool Supports(AttentionShape shape, ElementType activations, ElementType cache) =>
-        activations == ElementType.F16 && cache == ElementType.F16 && device is CudaGpuDevice { HasTensorCores: true } && shape.Scale > 0 && IsSupported(shape);
+        activations == ElementType.F16 && cache is ElementType.F16 or ElementType.U8 && device is CudaGpuDevice { HasTensorCores: true } && shape.Scale > 0 && IsSupported(shape);
 
     /// <summary>The bytes of partial results of splits, for batches up to this size.</summary>
     public static long WorkspaceBytes(int maxSeqs, AttentionShape shape) => sizeof(float) * PartialsLength(maxSeqs, shape) + sizeof(int) * CountersLength(maxSeqs, shape);
 
     /// <inheritdoc/>
-    public void Reserve(int maxSeqs, AttentionShape shape)
+    public void Reserve(int maxSeqs, AttentionShape shape, ElementType cache)
     {
         Dispose();
         _partials = GpuBuffer.Allocate(device, ElementType.F32, PartialsLength(maxSeqs, shape));
         _counters = GpuBuffer.Allocate(device, ElementType.I32, CountersLength(maxSeqs, shape));
         device.CopyToDevice(new byte[_counters.ByteLength], _counters.Address); // a launch leaves them 0
-        Load(shape);
+        Load(shape, cache);
     }
 
     /// <inheritdoc/>
     public void Launch(AttentionShape shape, GpuBuffer qkv, RotaryTable rotary, KvCacheLayer cache, BatchMetadata batch, GpuBuffer output)
     {
-        HalfAttention.Check(shape, qkv, cache, batch, output);
+        HalfAttention.Check(shape, qkv, cache, batch, output, cache.Scales is null ? ElementType.F16 : ElementType.U8);
         if (!IsSupported(shape))
             throw new ArgumentException($"{shape.NumHeads} heads of {shape.HeadDim} elements on {shape.NumKvHeads} key-value heads are not supported", nameof(shape));
         if (batch.NumTokens != batch.NumSeqs)
@@ -86,7 +91,7 @@ internal sealed class DecodeAttentionKernel(GpuDevice device) : IDecodeAttention
             MaxSplits = maxSplits,
         };
         var config = new KernelConfig(new Index3D(shape.NumKvHeads, batch.NumSeqs, numSplits), new Index3D(GroupSize, 1, 1));
-        Load(shape)(device.Stream, config, arguments, new HeadLayout(shape, cache, batch));
+        Load(shape, cache.Keys.Type)(device.Stream, config, arguments, new HeadLayout(shape, cache, batch), DecodeScales.Of(device, cache, _partials));
     }
 
     /// <inheritdoc/>
@@ -108,9 +113,9 @@ internal sealed class DecodeAttentionKernel(GpuDevice device) : IDecodeAttention
 
     private static long CountersLength(int maxSeqs, AttentionShape shape) => (long)maxSeqs * shape.NumKvHeads;
 
-    private Launcher Load(AttentionShape shape)
+    private Launcher Load(AttentionShape shape, ElementType cache)
     {
-        int index = (shape.HeadDim <= 64 ? 0 : 2) + (shape.NumHeads / shape.NumKvHeads <= 8 ? 0 : 1);
+        int index = (cache == ElementType.U8 ? 4 : 0) + (shape.HeadDim <= 64 ? 0 : 2) + (shape.NumHeads / shape.NumKvHeads <= 8 ? 0 : 1);
         return _launchers[index] ??= device.Load<Launcher>(Kernels[index]);
     }
 }

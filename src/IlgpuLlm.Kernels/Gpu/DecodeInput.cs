@@ -4,16 +4,17 @@ using IlgpuLlm.Kernels.Gpu.Ptx;
 
 namespace IlgpuLlm.Kernels.Gpu;
 
-/// <summary>The rotation and the write to the cache within <see cref="DecodeAttentionBody{THead, TChunks, TSums, TMaxHeads}"/>.</summary>
+/// <summary>The rotation and the write to the cache within <see cref="DecodeAttentionBody{THead, TScaling, TRaw, TChunks, TSums, TMaxHeads}"/>.</summary>
 internal static class DecodeInput
 {
     /// <summary>
     /// Rotates the group's queries into shared memory, and, in the group that has the newest position, the key, which goes to the cache too, as does the
-    /// value. Rounded to halves as <see cref="RotaryKernel"/> rounds keys. Rows and chunks beyond the heads become zeros.
+    /// value. Rounded to halves as <see cref="RotaryKernel"/> rounds keys. Rows and chunks beyond the heads become zeros. Of codes, <see cref="Quantize"/> writes to
+    /// the cache.
     /// </summary>
     public static void Prepare(
         DecodeArguments<ushort> arguments, HeadLayout layout, ArrayView<UInt4> queries, ArrayView<UInt4> newKey, ArrayView<UInt4> newValue, int pitch, int maxHeads,
-        bool hasNewest)
+        bool hasNewest, bool hasCodes)
     {
         int kvHead = Grid.IdxX, sequence = Grid.IdxY;
         int heads = layout.NumHeads / layout.NumKvHeads, numChunks = layout.HeadDim / 8, half = layout.HeadDim / 16;
@@ -48,8 +49,11 @@ internal static class DecodeInput
             {
                 newKey[chunk] = rotated.A;
                 newKey[chunk + half] = rotated.B;
-                keys[cacheRow + (long)chunk] = rotated.A;
-                keys[cacheRow + (long)(chunk + half)] = rotated.B;
+                if (!hasCodes)
+                {
+                    keys[cacheRow + (long)chunk] = rotated.A;
+                    keys[cacheRow + (long)(chunk + half)] = rotated.B;
+                }
             }
         }
         for (int chunk = Group.IdxX; hasNewest && chunk < pitch; chunk += Group.DimX)
@@ -58,7 +62,8 @@ internal static class DecodeInput
             if (chunk < numChunks)
             {
                 value = qkv[row + (layout.NumHeads + layout.NumKvHeads + kvHead) * numChunks + chunk];
-                values[cacheRow + (long)chunk] = value;
+                if (!hasCodes)
+                    values[cacheRow + (long)chunk] = value;
             }
             else
             {
@@ -66,6 +71,39 @@ internal static class DecodeInput
             }
             newValue[chunk] = value;
         }
+    }
+
+    /// <summary>
+    /// Makes codes of the newest key (the first warp) and the newest value (the second), in their place in shared memory and in the cache, as
+    /// <see cref="RotaryCodesBody{TActivation, TA}"/> makes them. Their scales go to float <paramref name="scaleAt"/> of those places. After a barrier.
+    /// </summary>
+    public static void Quantize(
+        DecodeArguments<ushort> arguments, DecodeScales scales, HeadLayout layout, ArrayView<UInt4> newKey, ArrayView<UInt4> newValue, int scaleAt)
+    {
+        int warp = Group.IdxX >> 5, chunk = Group.IdxX & 31, numChunks = layout.HeadDim / 8;
+        if (warp > 1)
+            return;
+        var own = warp == 0 ? newKey : newValue;
+        UInt4 halves = default;
+        if (chunk < numChunks)
+            halves = own[chunk];
+        Float8 elements = Chunks.WidenHalves(halves);
+        uint largest = DeviceCodes.Largest(elements);
+        for (int mask = 16; mask > 0; mask /= 2)
+            largest = IntrinsicMath.Max(largest, Warp.ShuffleXor(largest, mask)); // all lanes have read their chunks then
+        if (chunk >= numChunks)
+            return;
+        float inverse = DeviceCodes.Inverse(largest), scale = DeviceCodes.Scale(largest);
+        UInt2 codes = DeviceCodes.Bytes(elements, inverse);
+        own.Cast<UInt2>()[chunk] = codes;
+        int slot = arguments.Slots[Grid.IdxY];
+        uint row = layout.RowNumber(slot >> arguments.BlockShift, slot & (layout.BlockSize - 1), Grid.IdxX);
+        var cached = (warp == 0 ? arguments.Keys : arguments.Values).Cast<UInt2>().AsAligned(8);
+        cached[row * (long)numChunks + chunk] = codes;
+        if (chunk > 0)
+            return;
+        own.Cast<float>()[scaleAt] = scale;
+        (warp == 0 ? scales.Keys : scales.Values)[(long)row] = scale;
     }
 
     /// <summary>Eight pairs: (a cos - b sin, b cos + a sin).</summary>

@@ -18,9 +18,11 @@ internal struct Two<T>
 /// values: chunk g of keys 2t, 2t + 1, 2t + 8, 2t + 9 (A, B, C, D);
 /// sums: number j for elements 16t + j (X) and 16t + 8 + j (Y) of head g, and of head g + 8 (Z, W).
 /// </summary>
-/// <typeparam name="TChunks">What a lane loads of 16 keys, of 16 values or of the queries.</typeparam>
+/// <typeparam name="TRaw">What a lane loads of 16 keys or of 16 values.</typeparam>
+/// <typeparam name="TChunks">What it has of the queries: chunks of halves.</typeparam>
 /// <typeparam name="TSums">A lane's sums.</typeparam>
-internal interface IDecodeHead<TChunks, TSums>
+internal interface IDecodeHead<TRaw, TChunks, TSums>
+    where TRaw : unmanaged
     where TChunks : unmanaged
     where TSums : unmanaged
 {
@@ -28,28 +30,28 @@ internal interface IDecodeHead<TChunks, TSums>
     static abstract int Dims { get; }
 
     /// <summary>Requests keys. Rows are chunk numbers in the cache; <see cref="DecodeRows.None"/> and chunks beyond the head give zeros.</summary>
-    static abstract TChunks LoadKeys(long keys, uint row, uint row8, int chunk, int numChunks);
+    static abstract TRaw LoadKeys(long keys, uint row, uint row8, int chunk, int numChunks);
 
     /// <summary>Requests values of keys 2t, 2t + 1, 2t + 8, 2t + 9.</summary>
-    static abstract TChunks LoadValues(long values, Four<uint> rows, int chunk, int numChunks);
+    static abstract TRaw LoadValues(long values, Four<uint> rows, int chunk, int numChunks);
 
     /// <summary>Reads queries from shared memory, rows of <paramref name="pitch"/> chunks; zeros for the second eight heads where there are none.</summary>
     static abstract TChunks LoadQueries(ArrayView<UInt4> queries, int chunk, int pitch, bool hasSecond);
 
     /// <summary>Puts the newest key, from shared memory, where a row is the newest one.</summary>
-    static abstract TChunks ReplaceKeys(TChunks keys, ArrayView<UInt4> newest, int chunk, bool isFirst, bool isSecond);
+    static abstract TRaw ReplaceKeys(TRaw keys, ArrayView<UInt4> newest, int chunk, bool isFirst, bool isSecond);
 
     /// <summary>Puts the newest value, from shared memory, in place of number <paramref name="index"/> of this lane's four.</summary>
-    static abstract TChunks ReplaceValues(TChunks values, ArrayView<UInt4> newest, int chunk, int index);
+    static abstract TRaw ReplaceValues(TRaw values, ArrayView<UInt4> newest, int chunk, int index);
 
     /// <summary>scores + queries . keys: A for keys 0-7, B for keys 8-15.</summary>
-    static abstract Two<Float4> AddScores(Two<Float4> scores, TChunks queries, TChunks keys);
+    static abstract Two<Float4> AddScores(Two<Float4> scores, TChunks queries, TRaw keys);
 
     /// <summary>Heads times factors: X for head g, Y for head g + 8.</summary>
     static abstract TSums Scale(TSums sums, float factor, float factor8);
 
     /// <summary>sums + weights times values.</summary>
-    static abstract TSums AddValues(TSums sums, UInt4 weights, TChunks values);
+    static abstract TSums AddValues(TSums sums, UInt4 weights, TRaw values);
 
     /// <summary>Writes head g's sums (or, of <paramref name="second"/>, head g + 8's) to shared memory, from this lane's element 16t on.</summary>
     static abstract void Store(TSums sums, ArrayView<Float4> output, int at, bool second);
@@ -63,7 +65,7 @@ internal static class DecodeRows
 }
 
 /// <summary>64 elements.</summary>
-internal readonly struct DecodeDims64 : IDecodeHead<Four<UInt4>, Two<Four<Float4>>>
+internal readonly struct DecodeDims64 : IDecodeHead<Four<UInt4>, Four<UInt4>, Two<Four<Float4>>>
 {
     public static int Dims => 64;
 
@@ -204,7 +206,7 @@ internal readonly struct DecodeDims64 : IDecodeHead<Four<UInt4>, Two<Four<Float4
 }
 
 /// <summary>128 elements.</summary>
-internal readonly struct DecodeDims128 : IDecodeHead<Two<Four<UInt4>>, Two<Two<Four<Float4>>>>
+internal readonly struct DecodeDims128 : IDecodeHead<Two<Four<UInt4>>, Two<Four<UInt4>>, Two<Two<Four<Float4>>>>
 {
     private const int Half = 8; // chunks
 

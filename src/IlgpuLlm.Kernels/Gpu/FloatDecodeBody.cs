@@ -5,32 +5,25 @@ using IlgpuLlm.Kernels.Gpu.Ptx;
 namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>
-/// One decode step of attention in single precision, after <see cref="DecodeAttentionBody{THead, TChunks, TSums, TMaxHeads}"/>: a group has the query heads of one
+/// One decode step of attention in single precision, after <see cref="DecodeAttentionBody{THead, TScaling, TRaw, TChunks, TSums, TMaxHeads}"/>: a group has the query heads of one
 /// key-value head of one sequence and a split of its positions, its four warps take 8 positions at a time by turns. Lane l has elements 4l to 4l + 3 of
 /// keys, values and sums. The heads follow each other while keys and values stay in registers; what is known of a head lies in shared memory, each lane's
-/// own part. How a sequence is split depends on its length alone, and all is added in a fixed order.
+/// own part. A key's scale multiplies its scores, a value's its weights. How a sequence is split depends on its length alone, and all is added in a fixed order.
 /// </summary>
-internal static class FloatDecodeBody
+internal static class FloatDecodeBody<TCache>
+    where TCache : struct, IFloatDecodeCache
 {
-    /// <summary>Lanes of a group.</summary>
-    public const int GroupSize = 128;
-
-    /// <summary>Query heads of a group.</summary>
-    public const int MaxHeads = 8;
-
-    /// <summary>The fewest positions of a split: two rounds of a group's four warps.</summary>
-    public const int SmallestSplit = 64;
-
+    private const int GroupSize = FloatDecodeKernel.GroupSize, MaxHeads = FloatDecodeKernel.MaxHeads;
     private const int Warps = GroupSize / 32;
     private const int StepKeys = 8;
     private const int Lanes = 32;
     private const int HeadFloats = 4 * Lanes;
 
-    internal static void Body(DecodeArguments<float> arguments, HeadLayout layout)
+    internal static void Body(DecodeArguments<float> arguments, HeadLayout layout, DecodeScales scales)
     {
         PtxIntrinsics.LaunchDependents();
         var queries = SharedMemory.Allocate<Float4>(MaxHeads * Lanes);
-        var newest4 = SharedMemory.Allocate<Float4>(2 * Lanes); // the newest key, then its value
+        var newest4 = SharedMemory.Allocate<Float4>(2 * Lanes + 1); // the newest key, then its value, then the scales of both
         var sums = SharedMemory.Allocate<Float4>(Warps * MaxHeads * Lanes);
         var maxima = SharedMemory.Allocate<float>(Warps * MaxHeads);
         var weightSums = SharedMemory.Allocate<float>(Warps * MaxHeads);
@@ -49,7 +42,7 @@ internal static class FloatDecodeBody
         int first = layout.SlidingWindow > 0 ? IntrinsicMath.Max(0, newest - layout.SlidingWindow + 1) : 0;
         int start = first & ~(StepKeys - 1);
         int length = newest + 1 - start;
-        int size = DecodeMerge<F32Element, float>.SplitSize(SmallestSplit, length, arguments.MaxSplits);
+        int size = DecodeMerge<F32Element, float>.SplitSize(FloatDecodeKernel.SmallestSplit, length, arguments.MaxSplits);
         int numSplits = (length + size - 1) / size;
         if (split >= numSplits)
             return;
@@ -68,9 +61,15 @@ internal static class FloatDecodeBody
         };
         uint rows = FindRow(arguments, layout, finder, step + (lane & 7));
         Two<Four<Float4>> keys = Load(arguments.KeysAddress, rows, numChunks), values = Load(arguments.ValuesAddress, rows, numChunks);
+        float keyScale = TCache.LoadScale(scales.KeysAddress, rows), valueScale = TCache.LoadScale(scales.ValuesAddress, rows); // of key lane % 8
 
         PtxIntrinsics.WaitForDependencies();
         Prepare(arguments, layout, queries, newest4, hasNewest);
+        if (!TCache.IsExact && hasNewest)
+        {
+            Group.Barrier();
+            TCache.Finish(arguments, scales, layout, newest4);
+        }
         for (int head = 0; head < heads; head++)
         {
             sums[(warp * MaxHeads + head) * Lanes + lane] = default;
@@ -87,6 +86,18 @@ internal static class FloatDecodeBody
             {
                 keys = Replace(keys, newest4[lane], newest - step);
                 values = Replace(values, newest4[Lanes + lane], newest - step);
+                if (TCache.HasScales && newest - step == (lane & 7))
+                {
+                    keyScale = newest4[2 * Lanes].X;
+                    valueScale = newest4[2 * Lanes].Y;
+                }
+            }
+            // Of key lane / 4, whose score this lane gets.
+            float ownKeyScale = scale, ownValueScale = 1f;
+            if (TCache.HasScales)
+            {
+                ownKeyScale *= Warp.Shuffle(keyScale, lane >> 2);
+                ownValueScale = Warp.Shuffle(valueScale, lane >> 2);
             }
             int next = step + Warps * StepKeys, position = step + (lane >> 2);
             bool sees = position >= first && position <= newest;
@@ -95,16 +106,21 @@ internal static class FloatDecodeBody
             {
                 int state = warp * MaxHeads + head;
                 float score = Reduce(Dot(queries[head * Lanes + lane], keys));
-                score = sees ? score * scale : float.NegativeInfinity;
+                score = sees ? score * ownKeyScale : float.NegativeInfinity;
                 float before = maxima[state];
                 float largest = IntrinsicMath.Max(before, KeysMax(score)); // a step holds at least one visible key: it is finite
                 float factor = PtxIntrinsics.Exp2(before - largest), weight = PtxIntrinsics.Exp2(score - largest);
                 maxima[state] = largest;
                 weightSums[state] = weightSums[state] * factor + KeysSum(weight);
-                sums[state * Lanes + lane] = AddValues(sums[state * Lanes + lane], factor, weight, values);
+                sums[state * Lanes + lane] = AddValues(sums[state * Lanes + lane], factor, TCache.HasScales ? weight * ownValueScale : weight, values);
             }
             keys = Load(arguments.KeysAddress, rows, numChunks);
             values = Load(arguments.ValuesAddress, rows, numChunks);
+            if (TCache.HasScales)
+            {
+                keyScale = TCache.LoadScale(scales.KeysAddress, rows);
+                valueScale = TCache.LoadScale(scales.ValuesAddress, rows);
+            }
             step = next;
         }
         Group.Barrier();
@@ -120,18 +136,21 @@ internal static class FloatDecodeBody
         DecodeMerge<F32Element, float>.Finish(arguments, layout, results, numSplits);
     }
 
-    /// <summary>A position's row in the cache in chunks of 16 bytes, where it is old and visible.</summary>
+    /// <summary>A position's row in the cache, where it is old and visible.</summary>
     private static uint FindRow(DecodeArguments<float> arguments, HeadLayout layout, DecodeFinder finder, int position)
     {
         if (position < finder.First || position > finder.Last)
             return DecodeRows.None;
         int block = arguments.BlockTables[finder.Table + (position >> arguments.BlockShift)];
-        return layout.CacheChunkOfFloats(block, position & (layout.BlockSize - 1), finder.KvHead);
+        return TCache.FindRow(layout, block, position & (layout.BlockSize - 1), finder.KvHead);
     }
 
     /// <summary>Requests this lane's chunk of eight rows; lane l knows row l % 8.</summary>
-    private static Two<Four<Float4>> Load(long source, uint rows, int numChunks) =>
-        new() { A = LoadFour(source, rows, 0, numChunks), B = LoadFour(source, rows, 4, numChunks) };
+    private static Two<Four<Float4>> Load(long source, uint rows, int numChunks)
+    {
+        rows = TCache.FirstChunk(rows, numChunks);
+        return new() { A = LoadFour(source, rows, 0, numChunks), B = LoadFour(source, rows, 4, numChunks) };
+    }
 
     private static Four<Float4> LoadFour(long source, uint rows, int index, int numChunks) => new()
     {
@@ -144,7 +163,7 @@ internal static class FloatDecodeBody
     private static Float4 LoadOne(long source, uint row, int numChunks)
     {
         int lane = Group.IdxX & 31;
-        return PtxIntrinsics.LoadFloatsOnceOrZero(source + (row + (long)lane) * 16, row != DecodeRows.None && lane < numChunks ? 1 : 0);
+        return TCache.Load(source, row + (long)lane, row != DecodeRows.None && lane < numChunks ? 1 : 0);
     }
 
     private static Two<Four<Float4>> Replace(Two<Four<Float4>> rows, Float4 newest, int index) =>
@@ -233,7 +252,7 @@ internal static class FloatDecodeBody
 
     /// <summary>
     /// Rotates the group's queries into shared memory, and, in the group that has the newest position, the key, which goes to the cache too, as does the
-    /// value. Chunks beyond the heads become zeros.
+    /// value, unless the cache is not exact. Chunks beyond the heads become zeros.
     /// </summary>
     private static void Prepare(DecodeArguments<float> arguments, HeadLayout layout, ArrayView<Float4> queries, ArrayView<Float4> newest, bool hasNewest)
     {
@@ -270,8 +289,11 @@ internal static class FloatDecodeBody
             {
                 newest[chunk] = firstHalf;
                 newest[chunk + half] = secondHalf;
-                cachedKey[cacheRow + (long)chunk] = firstHalf;
-                cachedKey[cacheRow + (long)(chunk + half)] = secondHalf;
+                if (TCache.IsExact)
+                {
+                    cachedKey[cacheRow + (long)chunk] = firstHalf;
+                    cachedKey[cacheRow + (long)(chunk + half)] = secondHalf;
+                }
             }
         }
         if (!hasNewest || Group.IdxX >= Lanes)
@@ -281,7 +303,8 @@ internal static class FloatDecodeBody
         if (own < numChunks)
         {
             value = qkv[row + (long)(layout.NumHeads + layout.NumKvHeads + kvHead) * numChunks + own];
-            cachedValue[cacheRow + (long)own] = value;
+            if (TCache.IsExact)
+                cachedValue[cacheRow + (long)own] = value;
         }
         else
         {

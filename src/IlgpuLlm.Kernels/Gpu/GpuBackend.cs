@@ -127,6 +127,9 @@ public sealed partial class GpuBackend : Backend
             : ElementType.F32;
 
     /// <inheritdoc/>
+    public override bool WidensCache(ModelShape model) => model.KvCache == ElementType.U8 && ActivationType(model) == ElementType.F16;
+
+    /// <inheritdoc/>
     public override long WorkspaceByteLength(WorkspaceShape shape) =>
         base.WorkspaceByteLength(shape) + (ActivationType(shape.Model) == ElementType.F16 ? _halfAttention!.WorkspaceBytes(shape) : 0)
         + (DequantizedLength(shape) + ReorderedLength(shape)) * ElementType.F16.SizeInBytes()
@@ -140,11 +143,17 @@ public sealed partial class GpuBackend : Backend
     {
         FinishOpening();
         base.ReserveWorkspace(shape);
+        if (shape.Model.KvCache == ElementType.U8)
+        {
+            _rotary.PrepareCodes(ActivationType(shape.Model));
+            if (ActivationType(shape.Model) == ElementType.F32)
+                _attention.PrepareCodes();
+        }
         if (ActivationType(shape.Model) == ElementType.F16)
             _halfAttention!.Reserve(shape);
         ReserveQuantized(shape);
         if (DecodesFloats(shape.Model))
-            _floatDecode!.Reserve(shape.MaxSeqs, shape.Model.Attention);
+            _floatDecode!.Reserve(shape.MaxSeqs, shape.Model.Attention, shape.Model.KvCache);
     }
 
     /// <inheritdoc/>
@@ -164,6 +173,12 @@ public sealed partial class GpuBackend : Backend
 
     /// <inheritdoc/>
     public override void Download(DeviceBuffer source, Span<Half> destination) => Download(source, ElementType.F16, MemoryMarshal.AsBytes(destination), destination.Length);
+
+    /// <inheritdoc/>
+    public override void Upload(ReadOnlySpan<byte> source, DeviceBuffer destination) => Upload(source, ElementType.U8, source.Length, destination);
+
+    /// <inheritdoc/>
+    public override void Download(DeviceBuffer source, Span<byte> destination) => Download(source, ElementType.U8, destination, destination.Length);
 
     /// <inheritdoc/>
     public override void Copy(DeviceBuffer source, DeviceBuffer destination)

@@ -37,6 +37,14 @@ internal static class GroupOps
     /// </summary>
     public static float WarpSum(float value) => Butterfly(value, Group.DimX);
 
+    /// <summary>The largest of the values of a group's lanes, which are one warp (or one lane), for every lane.</summary>
+    public static uint WarpMax(uint value)
+    {
+        for (int mask = Group.DimX / 2; mask > 0; mask /= 2)
+            value = IntrinsicMath.Max(value, Warp.ShuffleXor(value, mask));
+        return value;
+    }
+
     private static float Butterfly(float value, int lanes)
     {
         for (int mask = lanes / 2; mask > 0; mask /= 2)

@@ -4,12 +4,12 @@ namespace IlgpuLlm.Kernels.Gpu;
 internal static class HalfAttention
 {
     /// <summary>The checks that both make before a launch.</summary>
-    public static void Check(AttentionShape shape, GpuBuffer qkv, KvCacheLayer cache, BatchMetadata batch, GpuBuffer output)
+    public static void Check(AttentionShape shape, GpuBuffer qkv, KvCacheLayer cache, BatchMetadata batch, GpuBuffer output, ElementType cacheType = ElementType.F16)
     {
         ShapeChecks.Count(batch.NumTokens, nameof(batch.NumTokens));
         ShapeChecks.Attention(shape);
         ShapeChecks.Cache(cache, shape);
-        ShapeChecks.Buffer(cache.Keys, ElementType.F16, 0, 0, nameof(cache));
+        ShapeChecks.Buffer(cache.Keys, cacheType, 0, 0, nameof(cache));
         ShapeChecks.Buffer(qkv, ElementType.F16, batch.NumTokens, shape.QkvWidth, nameof(qkv));
         ShapeChecks.Buffer(output, ElementType.F16, batch.NumTokens, shape.QueryWidth, nameof(output));
         ShapeChecks.Buffer(batch.Positions, ElementType.I32, batch.NumTokens, 1, nameof(batch.Positions));

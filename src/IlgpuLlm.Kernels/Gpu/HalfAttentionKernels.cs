@@ -2,7 +2,7 @@ namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>
 /// Attention of halves. Decode steps: a group a key-value head of a sequence, or, of many sequences with few query heads on a key-value head, a warp a head.
-/// Other batches: one kernel, which depends on the device.
+/// Other batches: one kernel, which depends on the device and reads halves: of a cache of codes, what the batch sees is widened before.
 /// </summary>
 /// <param name="device">The device.</param>
 /// <param name="rotary">Rotates what is not rotated by the attention itself.</param>
@@ -13,6 +13,7 @@ internal sealed class HalfAttentionKernels(CudaGpuDevice device, RotaryKernel ro
 
     private readonly FlashAttentionKernel _flash = new(device);
     private readonly HopperFlashAttentionKernel? _hopperFlash = device.IsHopper ? new(device) : null;
+    private readonly WidenCacheKernel _widen = new(device);
     private readonly DecodeAttentionKernel _byGroup = new(device);
     private readonly WarpAttentionKernel _byWarp = new(device);
 
@@ -37,10 +38,12 @@ internal sealed class HalfAttentionKernels(CudaGpuDevice device, RotaryKernel ro
         if (!isBatchInvariant)
         {
             int most = MaxSeqsByGroup(shape);
-            _byGroup.Reserve(most, shape.Model.Attention);
+            _byGroup.Reserve(most, shape.Model.Attention, shape.Model.KvCache);
             if (most < shape.MaxSeqs)
-                _byWarp.Reserve(shape.MaxSeqs, shape.Model.Attention);
+                _byWarp.Reserve(shape.MaxSeqs, shape.Model.Attention, shape.Model.KvCache);
         }
+        if (shape.Model.KvCache == ElementType.U8)
+            _widen.Prepare();
         if (_hopperFlash?.Supports(shape.Model.Attention) == true)
             _hopperFlash.Prepare(shape.Model.Attention);
         else
@@ -64,6 +67,8 @@ internal sealed class HalfAttentionKernels(CudaGpuDevice device, RotaryKernel ro
     /// <summary>As <see cref="Backend.PagedAttention"/>.</summary>
     public void Attend(AttentionShape shape, GpuBuffer qkv, KvCacheLayer cache, BatchMetadata batch, GpuBuffer output)
     {
+        if (cache.Scales is not null)
+            cache = _widen.Launch(shape, cache, batch);
         if (_hopperFlash?.Supports(shape) == true && HopperFlashAttentionKernel.Supports(cache))
             _hopperFlash.Launch(shape, qkv, cache, batch, output);
         else

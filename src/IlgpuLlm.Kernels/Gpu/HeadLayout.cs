@@ -17,9 +17,12 @@ internal readonly struct HeadLayout(AttentionShape shape, KvCacheLayer cache, Ba
     /// <summary>The first element of a key or value in a block.</summary>
     public long CacheRow(int block, int offset, int kvHead) => (((long)block * NumKvHeads + kvHead) * BlockSize + offset) * HeadDim;
 
+    /// <summary>A key's or value's row in the cache, which is also the place of its scale: [numBlocks, numKvHeads, blockSize].</summary>
+    public uint RowNumber(int block, int offset, int kvHead) => ((uint)block * (uint)NumKvHeads + (uint)kvHead) * (uint)BlockSize + (uint)offset;
+
     /// <summary>The first 16-byte chunk of a row of floats in a block, where heads are multiples of 4 elements.</summary>
     public uint CacheChunkOfFloats(int block, int offset, int kvHead) =>
-        (((uint)block * (uint)NumKvHeads + (uint)kvHead) * (uint)BlockSize + (uint)offset) * ((uint)HeadDim / 4);
+        RowNumber(block, offset, kvHead) * ((uint)HeadDim / 4);
 
     /// <summary>The first 16-byte chunk of a row of halves in a block, where heads are multiples of 8 elements.</summary>
     public uint CacheChunk(int block, int offset, int kvHead) => (((uint)block * (uint)NumKvHeads + (uint)kvHead) * (uint)BlockSize + (uint)offset) * ((uint)HeadDim / 8);

@@ -22,6 +22,7 @@ internal static class KernelCatalog
         .. ReorderKernel.Variants,
         .. RotaryKernel.Variants,
         .. AttentionKernel.Variants,
+        .. WidenCacheKernel.Variants,
         .. FlashAttentionKernel.Variants,
         .. HopperFlashAttentionKernel.Variants,
         .. DecodeAttentionKernel.Variants,

@@ -3,7 +3,7 @@ using IlgpuLlm.Kernels.Gpu.Ptx;
 
 namespace IlgpuLlm.Kernels.Gpu;
 
-/// <summary>What a decode step's attention reads and where it goes; all activations and the cache are halves.</summary>
+/// <summary>What a decode step's attention reads and where it goes; activations are halves.</summary>
 internal struct WarpAttentionArguments
 {
     /// <summary>[numSeqs, qkvWidth], not rotated.</summary>
@@ -11,8 +11,8 @@ internal struct WarpAttentionArguments
 
     /// <summary>[numSeqs, queryWidth].</summary>
     public ArrayView<ushort> Output;
-    public ArrayView<ushort> Keys;
-    public ArrayView<ushort> Values;
+    public ArrayView<ushort> Keys; // or bytes of codes
+    public ArrayView<ushort> Values; // likewise
     public long KeysAddress;
     public long ValuesAddress;
 
@@ -33,18 +33,6 @@ internal struct WarpAttentionArguments
     public HeadLayout Layout;
 }
 
-/// <summary>A lane's elements of a row of a head of 64 to 128: chunks <c>part</c> and <c>part + 8</c> of eight halves; what lies beyond the head is zero.</summary>
-internal struct HeadRow
-{
-    public UInt4 Low, High;
-}
-
-/// <summary>The same, widened.</summary>
-internal struct HeadFloats
-{
-    public Float8 Low, High;
-}
-
 /// <summary>
 /// A decode step's attention with few query heads on a key-value head: rotary embedding, cache write and attention of one new token a sequence. A warp has
 /// a head of a sequence: its lanes take four positions at a time, eight lanes a position, so that it needs neither shared memory nor barriers, and a
@@ -52,27 +40,20 @@ internal struct HeadFloats
 /// added up over the lanes at the end of a chunk and merged chunk by chunk in order: by the warp itself if it has all of them, else by the last warp to
 /// come. So a result depends neither on the batch nor on the number of warps that share a head.
 /// </summary>
-internal static class WarpAttentionBody
+/// <typeparam name="TCache">How the cache is read and written.</typeparam>
+/// <typeparam name="TRow">A lane's elements of a key or a value, as they are loaded.</typeparam>
+internal static class WarpAttentionBody<TCache, TRow>
+    where TCache : struct, IWarpCache<TRow>
+    where TRow : unmanaged
 {
-    /// <summary>The most chunks of a sequence.</summary>
-    public const int MaxChunks = 16;
-
-    /// <summary>Heads of a group: warps that have nothing to do with each other.</summary>
-    public const int HeadsInGroup = 4;
-
-    /// <summary>Lanes of a group.</summary>
-    public const int GroupSize = 32 * HeadsInGroup;
-
-    /// <summary>Floats of a partial result beside the sums: the largest score, the total weight, and two to keep the alignment.</summary>
-    public const int PartialExtra = 4;
-
+    private const int MaxChunks = WarpAttentionKernel.MaxChunks, HeadsInGroup = WarpAttentionKernel.HeadsInGroup, PartialExtra = WarpAttentionKernel.PartialExtra;
     private const int StepSize = 16; // positions that a warp takes at a time
     private const int SmallestChunk = 2 * StepSize;
     private const int MaxHeadDim = 128;
-    private const int Parts = 8, Width = 8; // lanes of a position, halves of a chunk
+    private const int Parts = WarpRows.Parts, Width = WarpRows.Width;
     private const float NoScore = -1e30f; // finite: no NaN where nothing was seen
 
-    internal static void Body(WarpAttentionArguments arguments)
+    internal static void Body(WarpAttentionArguments arguments, DecodeScales scales)
     {
         HeadLayout layout = arguments.Layout;
         int head = Grid.IdxX * HeadsInGroup + Group.IdxX / 32, seq = Grid.IdxY, numSplits = Grid.DimZ;
@@ -86,7 +67,7 @@ internal static class WarpAttentionBody
         if (chunk >= numChunks)
             return;
         int kvHead = head / (layout.NumHeads / layout.NumKvHeads);
-        var place = new Place
+        var place = new WarpPlace
         {
             Blocks = seq * layout.MaxBlocksPerSeq,
             KvHead = kvHead,
@@ -98,8 +79,8 @@ internal static class WarpAttentionBody
         int step = begin + chunk * chunkSize;
 
         // Before the kernel in front of this one has ended: older keys and values are there since earlier steps.
-        var keys = Load(arguments.KeysAddress, arguments, place, step + sub);
-        var values = Load(arguments.ValuesAddress, arguments, place, step + sub);
+        var keys = Load(arguments.KeysAddress, scales.KeysAddress, arguments, place, step + sub);
+        var values = Load(arguments.ValuesAddress, scales.ValuesAddress, arguments, place, step + sub);
         var angles = LoadAngles(arguments, (long)arguments.TableRows[seq] * layout.HeadDim, part, place);
         PtxIntrinsics.LaunchDependents();
         PtxIntrinsics.WaitForDependencies();
@@ -107,7 +88,7 @@ internal static class WarpAttentionBody
         {
             // A row that only fills up a graph's batch.
             if (sub == 0)
-                StoreRow(arguments.Output, OutputOf(layout, seq, head), part, place, default);
+                WarpRows.Store(arguments.Output, OutputOf(layout, seq, head), part, place, default);
             return;
         }
 
@@ -121,18 +102,17 @@ internal static class WarpAttentionBody
             long key = row + (long)(layout.NumHeads + kvHead) * layout.HeadDim;
             HeadRow newKey = Rotate(arguments, key, angles, part, place);
             HeadRow newValue = LoadActivation(arguments.Qkv, key + (long)layout.NumKvHeads * layout.HeadDim, part, place);
+            TRow storedKey = TCache.Narrow(newKey), storedValue = TCache.Narrow(newValue);
             if (sub == 0)
             {
-                newest[part] = newKey.Low;
-                newest[part + Parts] = newKey.High;
-                newest[part + 2 * Parts] = newValue.Low;
-                newest[part + 3 * Parts] = newValue.High;
+                TCache.Put(newest, part, storedKey);
+                TCache.Put(newest, part + 2 * Parts, storedValue);
             }
             if (sub == 0 && head % (layout.NumHeads / layout.NumKvHeads) == 0)
             {
-                long to = layout.CacheRow(arguments.Slots[seq], kvHead);
-                StoreRow(arguments.Keys, to, part, place, newKey);
-                StoreRow(arguments.Values, to, part, place, newValue);
+                int slot = arguments.Slots[seq];
+                TCache.Store(arguments.Keys, scales.Keys, layout, slot, kvHead, part, place, storedKey);
+                TCache.Store(arguments.Values, scales.Values, layout, slot, kvHead, part, place, storedValue);
             }
         }
         HeadRow rotated = Rotate(arguments, row + (long)head * layout.HeadDim, angles, part, place);
@@ -151,8 +131,8 @@ internal static class WarpAttentionBody
             int at = step + sub;
             if (step + StepSize > position)
             {
-                keys = Replace(keys, new() { Low = newest[part], High = newest[part + Parts] }, at, position);
-                values = Replace(values, new() { Low = newest[part + 2 * Parts], High = newest[part + 3 * Parts] }, at, position);
+                keys = Replace(keys, TCache.Take(newest, part), at, position);
+                values = Replace(values, TCache.Take(newest, part + 2 * Parts), at, position);
             }
             Float4 scores = new()
             {
@@ -173,10 +153,10 @@ internal static class WarpAttentionBody
             };
             total = total * rescale + (weights.X + weights.Y + (weights.Z + weights.W));
             sums = new() { Low = Chunks.Scale(sums.Low, rescale), High = Chunks.Scale(sums.High, rescale) };
-            sums = Add(sums, values.A, weights.X);
-            sums = Add(sums, values.B, weights.Y);
-            sums = Add(sums, values.C, weights.Z);
-            sums = Add(sums, values.D, weights.W);
+            sums = TCache.AddValue(sums, values.A, weights.X);
+            sums = TCache.AddValue(sums, values.B, weights.Y);
+            sums = TCache.AddValue(sums, values.C, weights.Z);
+            sums = TCache.AddValue(sums, values.D, weights.W);
 
             step += StepSize;
             bool isChunkEnd = step >= chunkEnd;
@@ -188,8 +168,8 @@ internal static class WarpAttentionBody
                 chunkEnd = IntrinsicMath.Min(step + chunkSize, position + 1);
             }
             // Nothing of it is read beyond the last chunk: all of that lies behind the newest position.
-            keys = Load(arguments.KeysAddress, arguments, place, step + sub);
-            values = Load(arguments.ValuesAddress, arguments, place, step + sub);
+            keys = Load(arguments.KeysAddress, scales.KeysAddress, arguments, place, step + sub);
+            values = Load(arguments.ValuesAddress, scales.ValuesAddress, arguments, place, step + sub);
             if (isChunkEnd)
             {
                 sums = new() { Low = SumOfGroups(sums.Low), High = SumOfGroups(sums.High) };
@@ -237,7 +217,7 @@ internal static class WarpAttentionBody
         {
             float inverse = 1f / soFarTotal;
             HeadFloats result = LoadFloats(soFar, part);
-            StoreRow(arguments.Output, OutputOf(layout, seq, head), part, place, new() { Low = Pack(Chunks.Scale(result.Low, inverse)), High = Pack(Chunks.Scale(result.High, inverse)) });
+            WarpRows.Store(arguments.Output, OutputOf(layout, seq, head), part, place, new() { Low = Pack(Chunks.Scale(result.Low, inverse)), High = Pack(Chunks.Scale(result.High, inverse)) });
         }
     }
 
@@ -251,30 +231,26 @@ internal static class WarpAttentionBody
     }
 
     /// <summary>This lane's parts of four positions, four apart; zeros for those that are not seen.</summary>
-    private static Four<HeadRow> Load(long cache, WarpAttentionArguments arguments, Place place, int at) => new()
+    private static Four<TRow> Load(long cache, long scales, WarpAttentionArguments arguments, WarpPlace place, int at) => new()
     {
-        A = LoadOne(cache, arguments, place, at),
-        B = LoadOne(cache, arguments, place, at + 4),
-        C = LoadOne(cache, arguments, place, at + 8),
-        D = LoadOne(cache, arguments, place, at + 12),
+        A = LoadOne(cache, scales, arguments, place, at),
+        B = LoadOne(cache, scales, arguments, place, at + 4),
+        C = LoadOne(cache, scales, arguments, place, at + 8),
+        D = LoadOne(cache, scales, arguments, place, at + 12),
     };
 
-    private static HeadRow LoadOne(long cache, WarpAttentionArguments arguments, Place place, int at)
+    private static TRow LoadOne(long cache, long scales, WarpAttentionArguments arguments, WarpPlace place, int at)
     {
         // No branch: the compiler then keeps all requests of a step together. An entry of the block table is read in any case.
         int near = IntrinsicMath.Max(0, IntrinsicMath.Min(at, place.Position));
         int block = arguments.BlockTables[place.Blocks + (near >> arguments.BlockShift)];
         int offset = near & ((1 << arguments.BlockShift) - 1);
-        long address = cache + (((((long)block * arguments.Layout.NumKvHeads + place.KvHead) << arguments.BlockShift) + offset) * arguments.Layout.HeadDim * 2 + place.Offset);
+        long row = (((long)block * arguments.Layout.NumKvHeads + place.KvHead) << arguments.BlockShift) + offset;
         int isSeen = at >= place.First && at <= place.Position ? 1 : 0;
-        return new()
-        {
-            Low = PtxIntrinsics.LoadOnce16OrZero(address, isSeen),
-            High = PtxIntrinsics.LoadOnce16OrZero(address + Parts * Width * 2, isSeen & place.HasHigh),
-        };
+        return TCache.Load(cache, scales, row, arguments.Layout.HeadDim, place, isSeen);
     }
 
-    private static Four<HeadRow> Replace(Four<HeadRow> rows, HeadRow newest, int at, int position) => new()
+    private static Four<TRow> Replace(Four<TRow> rows, TRow newest, int at, int position) => new()
     {
         A = at == position ? newest : rows.A,
         B = at + 4 == position ? newest : rows.B,
@@ -282,9 +258,9 @@ internal static class WarpAttentionBody
         D = at + 12 == position ? newest : rows.D,
     };
 
-    private static float Score(HeadRow key, HeadFloats query, Place place, int at)
+    private static float Score(TRow key, HeadFloats query, WarpPlace place, int at)
     {
-        float score = Chunks.Dot(Chunks.WidenHalves(key.High), query.High, Chunks.Dot(Chunks.WidenHalves(key.Low), query.Low, 0f));
+        float score = TCache.Dot(key, query);
         score += Warp.ShuffleXor(score, 1);
         score += Warp.ShuffleXor(score, 2);
         score += Warp.ShuffleXor(score, 4);
@@ -297,9 +273,6 @@ internal static class WarpAttentionBody
         largest = IntrinsicMath.Max(largest, Warp.ShuffleXor(largest, 8));
         return IntrinsicMath.Max(largest, Warp.ShuffleXor(largest, 16));
     }
-
-    private static HeadFloats Add(HeadFloats sums, HeadRow value, float weight) =>
-        new() { Low = Chunks.AddScaled(Chunks.WidenHalves(value.Low), weight, sums.Low), High = Chunks.AddScaled(Chunks.WidenHalves(value.High), weight, sums.High) };
 
     /// <summary>Over the four groups of lanes that have different positions.</summary>
     private static float SumOfGroups(float value)
@@ -344,14 +317,14 @@ internal static class WarpAttentionBody
     };
 
     /// <summary>A head of a row of qkv, rotated and rounded, as the cache has it.</summary>
-    private static HeadRow Rotate(WarpAttentionArguments arguments, long head, Angles angles, int part, Place place) => new()
+    private static HeadRow Rotate(WarpAttentionArguments arguments, long head, Angles angles, int part, WarpPlace place) => new()
     {
         Low = RotateChunk(arguments, head, angles.LowCos, angles.LowSin, part),
         High = place.HasHigh != 0 ? RotateChunk(arguments, head, angles.HighCos, angles.HighSin, part + Parts) : default,
     };
 
     /// <summary>The cosines and sines of this lane's chunks.</summary>
-    private static Angles LoadAngles(WarpAttentionArguments arguments, long row, int part, Place place)
+    private static Angles LoadAngles(WarpAttentionArguments arguments, long row, int part, WarpPlace place)
     {
         int half = arguments.Layout.HeadDim / 2, low = part * Width, high = (part + Parts) * Width;
         Angles angles = new() { LowCos = LoadFloats(arguments.Table, row + low % half), LowSin = LoadFloats(arguments.Table, row + half + low % half) };
@@ -391,25 +364,18 @@ internal static class WarpAttentionBody
         W = PtxIntrinsics.PackHalves(values.High.Z, values.High.W),
     };
 
-    private static HeadRow LoadActivation(ArrayView<ushort> source, long row, int part, Place place) => new()
+    private static HeadRow LoadActivation(ArrayView<ushort> source, long row, int part, WarpPlace place) => new()
     {
         Low = F16Vector.Load(source, row + part * Width),
         High = place.HasHigh != 0 ? F16Vector.Load(source, row + (part + Parts) * Width) : default,
     };
-
-    private static void StoreRow(ArrayView<ushort> target, long row, int part, Place place, HeadRow values)
-    {
-        F16Vector.Store(target, row + part * Width, values.Low);
-        if (place.HasHigh != 0)
-            F16Vector.Store(target, row + (part + Parts) * Width, values.High);
-    }
 
     private static long OutputOf(HeadLayout layout, int seq, int head) => ((long)seq * layout.NumHeads + head) * layout.HeadDim;
 
     private static long PartialOf(HeadLayout layout, int seq, int head, int chunk) =>
         (((long)seq * layout.NumHeads + head) * MaxChunks + chunk) * (layout.HeadDim + PartialExtra);
 
-    private static void StorePartial(WarpAttentionArguments arguments, long to, int part, Place place, HeadFloats sums, float largest, float total)
+    private static void StorePartial(WarpAttentionArguments arguments, long to, int part, WarpPlace place, HeadFloats sums, float largest, float total)
     {
         StoreFloats(arguments.Partials, to + part * Width, sums.Low);
         if (place.HasHigh != 0)
@@ -446,25 +412,5 @@ internal static class WarpAttentionBody
     private struct Angles
     {
         public Float8 LowCos, LowSin, HighCos, HighSin;
-    }
-
-    /// <summary>What of a sequence a lane reads.</summary>
-    private struct Place
-    {
-        /// <summary>Where the sequence's block table begins.</summary>
-        public int Blocks;
-        public int KvHead;
-
-        /// <summary>The first visible position.</summary>
-        public int First;
-
-        /// <summary>The newest position.</summary>
-        public int Position;
-
-        /// <summary>Bytes from a row's beginning to this lane's chunk.</summary>
-        public int Offset;
-
-        /// <summary>1 if the head has this lane's second chunk.</summary>
-        public int HasHigh;
     }
 }

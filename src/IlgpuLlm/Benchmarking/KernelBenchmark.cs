@@ -125,9 +125,9 @@ public sealed partial class KernelBenchmark
     {
         int numSeqs = _what.PrefillLen is null ? NumRows : 1, numTokens = NumRows, contextLen = ContextLen;
         int blocksPerSeq = (contextLen + blockSize - 1) / blockSize;
-        double kvBytes = 2.0 * numSeqs * contextLen * shape.KvWidth * DType.SizeInBytes();
+        double tokenBytes = KvCache.TokenByteLength(_model), kvBytes = numSeqs * contextLen * tokenBytes;
         int numCopies = _timer.NumCopies((long)kvBytes);
-        using var cache = new KvCache(_backend, shape, DType, numCopies, numSeqs * blocksPerSeq, blockSize);
+        using var cache = new KvCache(_backend, _model, numCopies, numSeqs * blocksPerSeq, blockSize);
         using var rotaryValues = Random(ElementType.F32, (long)contextLen * shape.HeadDim);
         using var qkv = Random(_activation, (long)numTokens * shape.QkvWidth);
         using var output = _backend.Allocate(_activation, (long)numTokens * shape.QueryWidth);
@@ -136,7 +136,7 @@ public sealed partial class KernelBenchmark
         int queryLen = numTokens / numSeqs;
         double numSeen = numSeqs * new AttentionWindow(shape.SlidingWindow).NumSeen(contextLen - queryLen, contextLen);
         // Prefill reads all keys and values once, a decode step those that its window shows.
-        double seenBytes = queryLen > 1 ? kvBytes : 2 * numSeen * shape.KvWidth * DType.SizeInBytes();
+        double seenBytes = queryLen > 1 ? kvBytes : numSeen * tokenBytes;
         double qkvBytes = (double)_activation.SizeInBytes() * numTokens * shape.QkvWidth, outputBytes = (double)_activation.SizeInBytes() * numTokens * shape.QueryWidth;
         if (_what.PrefillLen is null)
         {

@@ -87,7 +87,7 @@ internal static partial class EngineBuilder
             using (var source = model.OpenWeights(options, DummyWeightsSeed))
                 llama.Load(source);
             backend.ReserveWorkspace(new WorkspaceShape(llama.Shape, maxTokens, maxSeqs, plan.MaxModelLen));
-            var cache = new KvCache(backend, llama.Attention, model.DType, config.NumHiddenLayers, checked((int)plan.NumBlocks), plan.BlockSize);
+            var cache = new KvCache(backend, llama.Shape, config.NumHiddenLayers, checked((int)plan.NumBlocks), plan.BlockSize);
             var rotary = new RotaryTableBuilder(backend, new RotaryEmbedding(config), plan.MaxModelLen, maxTokens, config.HeadDim);
             var batch = new InputBatch(backend, maxTokens, maxSeqs, maxSeqs, plan.MaxModelLen, plan.BlockSize);
             var sampling = backend.SupportsSampling ? new DeviceSampling(backend, config.VocabSize, maxSeqs, plan.MaxModelLen) : null;
@@ -126,6 +126,7 @@ internal static partial class EngineBuilder
             GenerationConfig = model.Generation,
             NumParameters = LlamaModel.CountParameters(model.Config, model.Description),
             DType = model.DType,
+            KvCacheDType = model.KvCacheDType,
             Quantization = model.Quantization?.Format,
             UsesTf32 = model.DType == ElementType.F32 && backend.MultipliesTf32,
             IsBatchInvariant = backend.IsBatchInvariant,

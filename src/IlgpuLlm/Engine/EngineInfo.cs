@@ -19,8 +19,11 @@ public sealed record EngineInfo
     /// <summary>The number of weights.</summary>
     public required long NumParameters { get; init; }
 
-    /// <summary>The type of the weights that are not quantized and of the KV cache on the device.</summary>
+    /// <summary>The type of the weights that are not quantized.</summary>
     public required ElementType DType { get; init; }
+
+    /// <summary>The type of the KV cache; <see cref="ElementType.U8"/> for codes of 8 bits with scales.</summary>
+    public required ElementType KvCacheDType { get; init; }
 
     /// <summary>How the matrices of the layers are quantized on the device; null: they are not.</summary>
     public QuantizationFormat? Quantization { get; init; }

@@ -14,6 +14,7 @@ internal sealed record ModelFiles
     public required GenerationConfig Generation { get; init; }
     public required ModelDescription Description { get; init; }
     public required ElementType DType { get; init; }
+    public required ElementType KvCacheDType { get; init; }
 
     /// <summary>How the layers' matrices are quantized on the device; null: they are not.</summary>
     public required ModelQuantization? Quantization { get; init; }
@@ -30,13 +31,20 @@ internal sealed record ModelFiles
         var config = ModelConfigReader.Read(folder.ConfigFile, ModelRegistry.Supported);
         var generation = GenerationConfigReader.Read(folder.GenerationConfigFile);
         var tokenizer = ReadTokenizer(folder, config);
+        var dtype = ResolveDType(options.DType, config);
         return new ModelFiles
         {
             Folder = folder,
             Config = config,
             Generation = generation,
             Description = ModelRegistry.Describe(config),
-            DType = ResolveDType(options.DType, config),
+            DType = dtype,
+            KvCacheDType = options.KvCacheDtype switch
+            {
+                "fp16" => ElementType.F16,
+                "int8" => ElementType.U8,
+                _ => dtype,
+            },
             Quantization = ModelQuantization.Resolve(options.RequestedQuantization, config, folder.ConfigFile),
             Tokenizer = tokenizer,
             EosTokenIds = EosTokens(config, generation, tokenizer),
@@ -45,7 +53,7 @@ internal sealed record ModelFiles
     }
 
     /// <summary>What decides how a backend runs the model.</summary>
-    public ModelShape Shape => LlamaModel.ShapeOf(Config, Description, DType, Quantization?.Format);
+    public ModelShape Shape => LlamaModel.ShapeOf(Config, Description, DType, Quantization?.Format) with { KvCache = KvCacheDType };
 
     /// <summary>Opens the weights: the checkpoint's, or random ones.</summary>
     public IWeightSource OpenWeights(EngineOptions options, ulong seed) =>

@@ -9,6 +9,9 @@ public sealed record MemoryPlan
     /// <summary>Activations, logits, batch descriptions, rotary table and the kernels' own buffers, in bytes.</summary>
     public required long WorkspaceBytes { get; init; }
 
+    /// <summary>The part of <see cref="WorkspaceBytes"/> that each block of the KV cache takes: one layer's as halves, where kernels read codes so; else 0.</summary>
+    public long BlockWorkspaceBytes { get; init; }
+
     /// <summary>The KV cache, in bytes.</summary>
     public long KvCacheBytes => NumBlocks * BlockBytes;
 
@@ -18,7 +21,7 @@ public sealed record MemoryPlan
     /// <summary>Tokens in a block.</summary>
     public required int BlockSize { get; init; }
 
-    /// <summary>The bytes of a block in all layers.</summary>
+    /// <summary>The bytes of a block in all layers, with the scales of its codes.</summary>
     public required long BlockBytes { get; init; }
 
     /// <summary>The longest sequence, prompt and output.</summary>

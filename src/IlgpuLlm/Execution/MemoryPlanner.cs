@@ -27,7 +27,8 @@ internal static class MemoryPlanner
         int maxModelLen = options.MaxModelLen ?? modelMaxLen;
         CheckArrays(config, options, maxModelLen);
         var plan = PlanFor(maxModelLen);
-        if (plan.WeightBytes + plan.WorkspaceBytes > plan.BudgetBytes)
+        long fixedWorkspace = plan.WorkspaceBytes - plan.NumBlocks * plan.BlockWorkspaceBytes;
+        if (plan.WeightBytes + fixedWorkspace > plan.BudgetBytes)
             throw new ModelDoesNotFitException(plan, TooLarge());
         if (plan.NumCacheTokens < maxModelLen)
         {
@@ -38,11 +39,12 @@ internal static class MemoryPlanner
             plan = plan with { MaxModelLen = (int)plan.NumCacheTokens };
         }
         // A size given by the user is not cut to what there is.
-        long mostForCache = backend.QueryMemory().FreeBytes - plan.WeightBytes - plan.WorkspaceBytes;
-        if (plan.KvCacheBytes > mostForCache)
+        long mostForCache = backend.QueryMemory().FreeBytes - plan.WeightBytes - fixedWorkspace, perBlock = plan.BlockBytes + plan.BlockWorkspaceBytes;
+        if (plan.NumBlocks * perBlock > mostForCache)
         {
+            long most = Math.Max(0, mostForCache / perBlock);
             throw new ModelDoesNotFitException(plan,
-                $"a KV cache of {plan.NumBlocks} blocks does not fit; the largest that does has {Math.Max(0, mostForCache / plan.BlockBytes)} blocks, {Math.Max(0, mostForCache)} bytes");
+                $"a KV cache of {plan.NumBlocks} blocks does not fit; the largest that does has {most} blocks, {most * plan.BlockBytes} bytes");
         }
         return plan;
 
@@ -70,17 +72,19 @@ internal static class MemoryPlanner
             long budget = backend.IsHostMemory ? memory.FreeBytes : (long)(memory.TotalBytes * options.GpuMemoryUtilization) - (memory.TotalBytes - memory.FreeBytes);
             long weights = WeightBytes(backend, config, description, shape, forms);
             long workspace = WorkspaceBytes(backend, config, shape, options, length);
-            long blockBytes = KvCache.BlockByteLength(shape.Attention, shape.Weights, config.NumHiddenLayers, options.BlockSize);
+            long blockBytes = KvCache.BlockByteLength(shape, config.NumHiddenLayers, options.BlockSize);
+            long blockWorkspace = KvCache.BlockWorkspaceByteLength(backend, shape, options.BlockSize);
             long free = Math.Max(0, budget - weights - workspace);
             long mostUseful = (long)options.MaxNumSeqs * ((length + options.BlockSize - 1) / options.BlockSize);
             long automatic = backend.IsHostMemory ? Math.Min(CpuKvCacheLimit, free / 2) : free;
-            long numBlocks = options.NumBlocksOverride ?? (options.KvCacheMemoryBytes ?? Math.Min(automatic, mostUseful * blockBytes)) / blockBytes;
+            long numBlocks = options.NumBlocksOverride ?? options.KvCacheMemoryBytes / blockBytes ?? Math.Min(automatic / (blockBytes + blockWorkspace), mostUseful);
             // Slots are 32-bit integers on the device.
             numBlocks = Math.Min(numBlocks, int.MaxValue / options.BlockSize);
             return new MemoryPlan
             {
                 WeightBytes = weights,
-                WorkspaceBytes = workspace,
+                WorkspaceBytes = workspace + numBlocks * blockWorkspace,
+                BlockWorkspaceBytes = blockWorkspace,
                 NumBlocks = numBlocks,
                 BlockSize = options.BlockSize,
                 BlockBytes = blockBytes,

@@ -43,7 +43,7 @@ internal sealed class CalibrationPass : IDisposable
         _buffers = new ActivationBuffers(backend, _shape, 1, MaxBatchTokens, 1);
         backend.ReserveWorkspace(new WorkspaceShape(_shape, MaxBatchTokens, _maxSeqs, longest));
         int blocksPerSeq = (longest + BlockSize - 1) / BlockSize;
-        _cache = new KvCache(backend, _shape.Attention, ElementType.F32, 1, _maxSeqs * blocksPerSeq, BlockSize);
+        _cache = new KvCache(backend, _shape, 1, _maxSeqs * blocksPerSeq, BlockSize);
         _rotary = new RotaryTableBuilder(backend, new RotaryEmbedding(config), longest, MaxBatchTokens, config.HeadDim);
         _batch = new InputBatch(backend, MaxBatchTokens, _maxSeqs, 1, longest, BlockSize);
         _exact = [.. sequences.Select(sequence => new float[sequence.Length * hidden])];

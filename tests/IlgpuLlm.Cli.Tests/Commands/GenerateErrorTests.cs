@@ -33,6 +33,7 @@ public sealed class GenerateErrorTests
     [DataRow("--block-size: 0 must be in", new[] { "generate", "x", "--block-size", "0" })]
     [DataRow("--dtype: int2 is not supported", new[] { "generate", "x", "--dtype", "int2" })]
     [DataRow("--quantization: gptq needs a checkpoint that is quantized by it", new[] { "generate", "x", "--quantization", "gptq" })]
+    [DataRow("--kv-cache-dtype: fp8 is not supported; supported: auto, fp16, int8", new[] { "generate", "x", "--kv-cache-dtype", "fp8" })]
     [DataRow("--load-format: pt is not supported", new[] { "generate", "x", "--load-format", "pt" })]
     [DataRow("--device: 'metal' is not supported", new[] { "generate", "x", "--device", "metal" })]
     [DataRow("--device: 'tpu' is not a device; supported: auto, cpu", new[] { "generate", "x", "--device", "tpu" })]

@@ -30,6 +30,8 @@ internal sealed class AttentionBatch : IDisposable
     private readonly int _blockSize, _maxBlocks;
     private readonly int[][] _blocks; // by sequence
     private readonly DeviceBuffer _qkv, _keys, _values, _output;
+    private readonly DeviceBuffer? _keyScales, _valueScales;
+    private readonly TestCache? _widened;
     private readonly BatchMetadata _batch;
 
     /// <param name="backend">The backend.</param>
@@ -38,7 +40,9 @@ internal sealed class AttentionBatch : IDisposable
     /// <param name="blockSize">Tokens in a block.</param>
     /// <param name="chunks">The batch.</param>
     /// <param name="newKeysInCache">Whether the chunks' own keys and values are in the cache already.</param>
-    public AttentionBatch(GpuBackend backend, ElementType type, AttentionShape shape, int blockSize, AttentionChunk[] chunks, bool newKeysInCache)
+    /// <param name="cache">The type of the cache; null: the type of everything.</param>
+    public AttentionBatch(
+        GpuBackend backend, ElementType type, AttentionShape shape, int blockSize, AttentionChunk[] chunks, bool newKeysInCache, ElementType? cache = null)
     {
         (_backend, _type, _shape, _blockSize, _chunks) = (backend, type, shape, blockSize, chunks);
         int numTokens = chunks.Sum(c => c.Count);
@@ -75,19 +79,55 @@ internal sealed class AttentionBatch : IDisposable
                 chunk.Rows.AsSpan(chunk.Prefix * shape.QkvWidth, chunk.Count * shape.QkvWidth).CopyTo(qkv.AsSpan(row * shape.QkvWidth));
             row += chunk.Count;
         }
-        _keys = backend.Upload(type, keys);
-        _values = backend.Upload(type, values);
+        if (cache == ElementType.U8)
+        {
+            _widened = new TestCache(backend, ElementType.F16, shape, order.Length, blockSize);
+            (_keys, _keyScales) = UploadCodes(keys);
+            (_values, _valueScales) = UploadCodes(values);
+            Cache = new(_keys, _values, new KvCacheScales(_keyScales, _valueScales), order.Length, blockSize, _widened.Layer);
+        }
+        else
+        {
+            _keys = backend.Upload(cache ?? type, keys);
+            _values = backend.Upload(cache ?? type, values);
+            Cache = new(_keys, _values, order.Length, blockSize);
+        }
         _qkv = backend.Upload(type, qkv);
         _output = backend.Allocate(type, numTokens * shape.QueryWidth);
         _batch = AttentionRun.CreateBatch(backend, numTokens, chunks.Length, _maxBlocks);
         FillMetadata(numTokens);
-        Cache = new(_keys, _values, order.Length, blockSize);
     }
 
     private KvCacheLayer Cache { get; }
 
     /// <summary>Heads with the usual scale.</summary>
     public static AttentionShape Shape(int numHeads, int numKvHeads, int headDim, int window) => new(numHeads, numKvHeads, headDim, window, 1 / MathF.Sqrt(headDim));
+
+    /// <summary>Rows whose keys and values are what a cache holds of those of <paramref name="rows"/>.</summary>
+    public static float[] RoundToCache(ElementType cache, AttentionShape shape, float[] rows)
+    {
+        float[] rounded = [.. rows];
+        for (int row = 0; row < rows.Length; row += shape.QkvWidth)
+        {
+            for (int at = row + shape.QueryWidth; at < row + shape.QkvWidth; at += shape.HeadDim)
+                RoundToCache(cache, rounded.AsSpan(at, shape.HeadDim));
+        }
+        return rounded;
+    }
+
+    /// <summary>What a cache holds of a head.</summary>
+    public static void RoundToCache(ElementType cache, Span<float> head)
+    {
+        if (cache != ElementType.U8)
+        {
+            TestTensors.RoundTo(cache, head.ToArray()).CopyTo(head);
+            return;
+        }
+        var codes = new byte[head.Length];
+        float scale = KvCodes.Quantize(head, codes);
+        for (int i = 0; i < head.Length; i++)
+            head[i] = (codes[i] - KvCodes.Zero) * scale;
+    }
 
     /// <summary>Random values that the type holds: [length, qkvWidth].</summary>
     public static float[] Rows(ElementType type, AttentionShape shape, int seed, int length) =>
@@ -124,7 +164,8 @@ internal sealed class AttentionBatch : IDisposable
     }
 
     /// <summary>All of the cache as it is now.</summary>
-    public (float[] Keys, float[] Values) Cached() => (_backend.Download(_keys), _backend.Download(_values));
+    public (float[] Keys, float[] Values) Cached() =>
+        _keyScales is null ? (_backend.Download(_keys), _backend.Download(_values)) : (DownloadCodes(_keys, _keyScales), DownloadCodes(_values, _valueScales!));
 
     /// <summary>Where the key and the value of a position are in the cache.</summary>
     public int CacheRow(int sequence, int position, int kvHead) =>
@@ -134,7 +175,27 @@ internal sealed class AttentionBatch : IDisposable
     {
         foreach (DeviceBuffer buffer in new[] { _qkv, _keys, _values, _output })
             buffer.Dispose();
+        _keyScales?.Dispose();
+        _valueScales?.Dispose();
+        _widened?.Dispose();
         AttentionRun.DisposeBatch(_batch);
+    }
+
+    private (DeviceBuffer Codes, DeviceBuffer Scales) UploadCodes(float[] values)
+    {
+        var codes = new byte[values.Length];
+        var scales = new float[values.Length / _shape.HeadDim];
+        for (int row = 0; row < scales.Length; row++)
+            scales[row] = KvCodes.Quantize(values.AsSpan(row * _shape.HeadDim, _shape.HeadDim), codes.AsSpan(row * _shape.HeadDim, _shape.HeadDim));
+        DeviceBuffer buffer = _backend.Allocate(ElementType.U8, codes.Length);
+        _backend.Upload(codes, buffer);
+        return (buffer, _backend.Upload(scales));
+    }
+
+    private float[] DownloadCodes(DeviceBuffer codes, DeviceBuffer scales)
+    {
+        float[] ofRows = _backend.Download(scales);
+        return [.. _backend.DownloadBytes(codes).Select((code, i) => (code - KvCodes.Zero) * ofRows[i / _shape.HeadDim])];
     }
 
     private void FillMetadata(int numTokens)

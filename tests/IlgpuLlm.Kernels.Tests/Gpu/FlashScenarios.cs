@@ -3,8 +3,10 @@ using IlgpuLlm.Kernels.Tests.Reference;
 
 namespace IlgpuLlm.Kernels.Tests.Gpu;
 
-/// <summary>What every prefill attention of halves is put through: against the double-precision reference, which sees the same halves.</summary>
-internal sealed class FlashScenarios(GpuBackend backend, FlashLaunch launch, AttentionShape shape, int blockSize)
+/// <summary>
+/// What every prefill attention of halves is put through: against the double-precision reference, which sees the same halves, or what 8-bit codes stand for.
+/// </summary>
+internal sealed class FlashScenarios(GpuBackend backend, FlashLaunch launch, AttentionShape shape, int blockSize, ElementType cache = ElementType.F16)
 {
     private static readonly int[] Lengths = [1, 15, 16, 17, 63, 64, 65, 127, 128, 129, 255, 300];
 
@@ -45,11 +47,11 @@ internal sealed class FlashScenarios(GpuBackend backend, FlashLaunch launch, Att
     /// <summary>A batch that is small enough for emulated instructions.</summary>
     public void CheckFew() => Check([new(Rows(1, 1), -1, 1), new(Rows(2, 110), 63, 37)]);
 
-    private float[] Rows(int seed, int length) => AttentionBatch.Rows(ElementType.F16, shape, seed, length);
+    private float[] Rows(int seed, int length) => AttentionBatch.RoundToCache(cache, shape, AttentionBatch.Rows(ElementType.F16, shape, seed, length));
 
     private float[] Run(AttentionChunk[] chunks)
     {
-        using var batch = new AttentionBatch(backend, ElementType.F16, shape, blockSize, chunks, newKeysInCache: true);
+        using var batch = new AttentionBatch(backend, ElementType.F16, shape, blockSize, chunks, newKeysInCache: true, cache);
         return batch.Run(launch);
     }
 

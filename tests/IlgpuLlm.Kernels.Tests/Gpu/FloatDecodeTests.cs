@@ -26,7 +26,8 @@ public sealed class FloatDecodeTests
     public void Launch_Lengths_MatchReference(int numHeads, int numKvHeads, int headDim, int window, int blockSize)
     {
         using var cuda = TestDevice.RentCuda();
-        Check(cuda.Backend, AttentionBatch.Shape(numHeads, numKvHeads, headDim, window), blockSize, Lengths);
+        foreach (var cache in new[] { ElementType.F32, ElementType.F16, ElementType.U8 })
+            Check(cuda.Backend, AttentionBatch.Shape(numHeads, numKvHeads, headDim, window), blockSize, Lengths, cache: cache);
     }
 
     [TestMethod]
@@ -58,18 +59,19 @@ public sealed class FloatDecodeTests
     public void Launch_Emulated_MatchesReference(int numHeads, int numKvHeads, int headDim, int window, int length)
     {
         using GpuBackend backend = TestDevice.CreateEmulated(lanes: 128);
-        Check(backend, AttentionBatch.Shape(numHeads, numKvHeads, headDim, window), 4, [length, 0]);
+        foreach (var cache in new[] { ElementType.F32, ElementType.F16, ElementType.U8 })
+            Check(backend, AttentionBatch.Shape(numHeads, numKvHeads, headDim, window), 4, [length, 0], cache: cache);
     }
 
-    private static float[] Check(GpuBackend backend, AttentionShape shape, int blockSize, int[] lengths, int firstSeed = 0)
+    private static float[] Check(GpuBackend backend, AttentionShape shape, int blockSize, int[] lengths, int firstSeed = 0, ElementType cache = ElementType.F32)
     {
         GpuDevice device = TestDevice.DeviceOf(backend);
-        return new DecodeScenarios(backend, ElementType.F32, shape, blockSize, lengths, firstSeed).Check(Create, 2e-5, 1e-5, "floats");
+        return new DecodeScenarios(backend, ElementType.F32, shape, blockSize, lengths, firstSeed, cache).Check(Create, 2e-5, 1e-5, $"{cache}");
 
         (DecodeLaunch Launch, IDisposable Kernel) Create(int maxSeqs, AttentionShape heads)
         {
             var kernel = new FloatDecodeKernel(device);
-            kernel.Reserve(maxSeqs, heads);
+            kernel.Reserve(maxSeqs, heads, cache);
             return (kernel.Launch, kernel);
         }
     }

@@ -48,6 +48,7 @@ public sealed class LaneTests
     [TestMethod]
     [DataRow(ElementType.F32, 20, 0)]
     [DataRow(ElementType.F16, 64, 130)]
+    [DataRow(ElementType.U8, 24, 0)]
     public void PagedAttention_FourLanes_SameBitsAsOne(ElementType cacheType, int headDim, int window)
     {
         var shape = new AttentionShape(1, 1, headDim, window, 1 / MathF.Sqrt(headDim));

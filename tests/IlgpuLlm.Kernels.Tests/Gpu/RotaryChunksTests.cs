@@ -21,6 +21,16 @@ public sealed class RotaryChunksTests
     {
         using var lease = TestDevice.Rent();
         CheckSameBits(lease.Backend, new AttentionShape(numHeads, numKvHeads, headDim, 0, 1), numTokens);
+        CheckSameBits(lease.Backend, new AttentionShape(numHeads, numKvHeads, headDim, 0, 1), numTokens, ElementType.U8);
+    }
+
+    [TestMethod]
+    [DataRow(80, 2, 1, 3)]
+    [DataRow(128, 2, 2, 2)]
+    public void Launch_ChunksOfCodesByManyLanes_SameBits(int headDim, int numHeads, int numKvHeads, int numTokens)
+    {
+        using GpuBackend backend = TestDevice.CreateEmulated(lanes: 64);
+        CheckSameBits(backend, new AttentionShape(numHeads, numKvHeads, headDim, 0, 1), numTokens, ElementType.U8);
     }
 
     [TestMethod]
@@ -29,9 +39,11 @@ public sealed class RotaryChunksTests
         using var cuda = TestDevice.RentCuda(); // too slow without
         CheckSameBits(cuda.Backend, new AttentionShape(32, 32, 128, 0, 1), 1500);
         CheckSameBits(cuda.Backend, new AttentionShape(10, 2, 80, 0, 1), 1100);
+        CheckSameBits(cuda.Backend, new AttentionShape(32, 32, 128, 0, 1), 1500, ElementType.U8);
+        CheckSameBits(cuda.Backend, new AttentionShape(10, 2, 80, 0, 1), 1100, ElementType.U8);
     }
 
-    private static void CheckSameBits(GpuBackend backend, AttentionShape shape, int numTokens)
+    private static void CheckSameBits(GpuBackend backend, AttentionShape shape, int numTokens, ElementType cacheType = ElementType.F16)
     {
         float[] table = TestTensors.Random(1, 16 * shape.HeadDim);
         float[] rows = TestTensors.Random(2, numTokens * shape.QkvWidth, 4);
@@ -47,19 +59,33 @@ public sealed class RotaryChunksTests
         backend.Upload(slots[..numTokens], batch.SlotMapping);
         using DeviceBuffer angles = backend.Upload(table);
         float[][] expected = Run(usesChunks: false), actual = Run(usesChunks: true);
-        string[] names = ["queries", "keys", "values"];
-        for (int i = 0; i < names.Length; i++)
+        string[] names = ["queries", "keys", "values", "scales of keys", "scales of values"];
+        for (int i = 0; i < expected.Length; i++)
             TestTensors.AssertSameBits(expected[i], actual[i], $"{names[i]} (headDim {shape.HeadDim})");
         AttentionRun.DisposeBatch(batch);
 
         float[][] Run(bool usesChunks)
         {
-            int cacheLength = numBlocks * BlockSize * shape.KvWidth;
             using DeviceBuffer qkv = backend.Upload(ElementType.F16, rows);
-            using DeviceBuffer keys = backend.Upload(ElementType.F16, new float[cacheLength]), cachedValues = backend.Upload(ElementType.F16, new float[cacheLength]);
+            using var cache = new TestCache(backend, cacheType, shape, numBlocks, BlockSize);
+            KvCacheLayer layer = cache.Layer;
+            Zero(layer.Keys);
+            Zero(layer.Values);
             var kernel = new RotaryKernel(((GpuBuffer)qkv).Device) { UsesChunks = usesChunks };
-            kernel.Launch(shape, (GpuBuffer)qkv, new RotaryTable(angles, 16, shape.HeadDim), new KvCacheLayer(keys, cachedValues, numBlocks, BlockSize), batch);
-            return [backend.Download(qkv), backend.Download(keys), backend.Download(cachedValues)];
+            kernel.Launch(shape, (GpuBuffer)qkv, new RotaryTable(angles, 16, shape.HeadDim), layer, batch);
+            return layer.Scales is { } scales
+                ? [backend.Download(qkv), Codes(layer.Keys), Codes(layer.Values), backend.Download(scales.Keys), backend.Download(scales.Values)]
+                : [backend.Download(qkv), backend.Download(layer.Keys), backend.Download(layer.Values)];
+        }
+
+        float[] Codes(DeviceBuffer buffer) => [.. backend.DownloadBytes(buffer).Select(code => (float)code)];
+
+        void Zero(DeviceBuffer buffer)
+        {
+            if (buffer.Type == ElementType.U8)
+                backend.Upload(new byte[buffer.Length], buffer);
+            else
+                backend.UploadAs(new float[buffer.Length], buffer);
         }
     }
 }

@@ -21,6 +21,11 @@ internal sealed class AttentionRun
     /// <summary>The steps; each says how many further tokens every sequence has in it. What is left over comes in one last step.</summary>
     public IReadOnlyList<int[]> Steps { get; init; } = [];
 
+    /// <summary>
+    /// After a run with a cache of codes, each sequence's rows as attention saw them, keys and values read from the cache: [length, qkvWidth].
+    /// </summary>
+    public double[][] Cached { get; private set; } = [];
+
     /// <summary>A workspace for attention alone.</summary>
     public static WorkspaceShape Workspace(AttentionShape shape, int maxTokens, int maxSeqLen) =>
         new(new ModelShape(shape.QueryWidth, 1, shape, ElementType.F32), maxTokens, maxTokens, maxSeqLen);
@@ -36,10 +41,8 @@ internal sealed class AttentionRun
 
         int[] order = [.. Enumerable.Range(0, numBlocks)];
         new Random(7).Shuffle(order);
-        using DeviceBuffer slab = backend.Allocate(CacheType, 2L * numBlocks * BlockSize * Shape.KvWidth);
-        if (CacheType == ElementType.F32)
-            backend.Upload(Enumerable.Repeat(float.NaN, (int)slab.Length).ToArray(), slab);
-        var cache = new KvCacheLayer(slab.Slice(0, slab.Length / 2), slab.Slice(slab.Length / 2, slab.Length / 2), numBlocks, BlockSize);
+        using var slab = new TestCache(backend, CacheType, Shape, numBlocks, BlockSize);
+        KvCacheLayer cache = slab.Layer;
         using DeviceBuffer tableValues = backend.Upload(RotaryTable);
         var rotary = new RotaryTable(tableValues, RotaryTable.Length / Shape.HeadDim, Shape.HeadDim);
         BatchMetadata batch = CreateBatch(backend, total, numSeqs, maxBlocks);
@@ -69,6 +72,8 @@ internal sealed class AttentionRun
             }
         }
         DisposeBatch(batch);
+        if (CacheType == ElementType.U8)
+            Cached = [.. Enumerable.Range(0, numSeqs).Select(s => ReadCodes(s, slab, position => (order[s * maxBlocks + position / BlockSize], position % BlockSize)))];
         return results;
     }
 
@@ -92,6 +97,25 @@ internal sealed class AttentionRun
     {
         foreach (DeviceBuffer buffer in new[] { b.TokenIds, b.Positions, b.RotaryRows, b.SlotMapping, b.TokenSequences, b.QueryStartLoc, b.SeqLens, b.BlockTables, b.LogitsIndices })
             buffer.Dispose();
+    }
+
+    private double[] ReadCodes(int sequence, TestCache cache, Func<int, (int Block, int Offset)> find)
+    {
+        double[] rows = TestTensors.Exact(Sequences[sequence]);
+        for (int p = 0; p < Length(sequence); p++)
+        {
+            int at = p * Shape.QkvWidth;
+            for (int h = 0; h < Shape.NumHeads; h++, at += Shape.HeadDim)
+                ReferenceKernels.Rotate(Sequences[sequence].AsSpan(at, Shape.HeadDim), RotaryTable.AsSpan(p * Shape.HeadDim, Shape.HeadDim)).CopyTo(rows, at);
+            var (block, offset) = find(p);
+            for (int h = 0; h < Shape.NumKvHeads; h++, at += Shape.HeadDim)
+            {
+                var (key, value) = cache.ReadCodes((block * Shape.NumKvHeads + h) * BlockSize + offset, Shape.HeadDim);
+                key.CopyTo(rows, at);
+                value.CopyTo(rows, at + Shape.KvWidth);
+            }
+        }
+        return rows;
     }
 
     private int FillBatch(Backend backend, BatchMetadata batch, List<(int Sequence, int Count)> chunks, int[] done, int[] order, int maxBlocks)

@@ -36,8 +36,100 @@ public abstract partial class BackendContractTests
     }
 
     [TestMethod]
+    [DataRow(8, 1, 64, 0)]
+    [DataRow(4, 4, 80, 0)]
+    [DataRow(14, 2, 96, 0)]
+    [DataRow(8, 2, 128, 40)]
+    [DataRow(3, 3, 6, 7)]
+    public void PagedAttention_CodesOf8Bits_MatchesReferenceOnSameCodes(int numHeads, int numKvHeads, int headDim, int window)
+    {
+        var shape = new AttentionShape(numHeads, numKvHeads, headDim, window, 1 / MathF.Sqrt(headDim));
+        int[] lengths = SmallInputs ? [1, 9, 19] : [1, 15, 16, 17, 255];
+        int[][] steps = SmallInputs ? RaggedSteps : [[0, 5, 16, 16, 200], [1, 9, 0, 1, 30]];
+        float[] rotary = RotaryValues(lengths[^1], headDim);
+        float[][] sequences = [.. lengths.Select((length, i) => TestTensors.Random(i, length * shape.QkvWidth, 2))];
+        using Backend backend = CreateBackend();
+        var run = new AttentionRun { Shape = shape, BlockSize = 16, CacheType = ElementType.U8, Sequences = sequences, RotaryTable = rotary, Steps = steps };
+        float[][] outputs = run.Execute(backend);
+        for (int s = 0; s < sequences.Length; s++)
+        {
+            TestTensors.AssertClose(ReferenceKernels.Attention(shape, run.Cached[s], 0), outputs[s], Tolerance, 0, $"sequence of {lengths[s]}");
+            double[] withoutCodes = ReferenceKernels.Attention(shape, sequences[s], rotary, [.. Enumerable.Range(0, lengths[s])]);
+            TestTensors.AssertClose(withoutCodes, outputs[s], 5e-2, 0, $"sequence of {lengths[s]}, without codes"); // values up to 2 rounded to 8 bits
+        }
+    }
+
+    [TestMethod]
+    public void RotaryAndWriteKv_CodesOf8Bits_WithinHalfAScale()
+    {
+        using Backend backend = CreateBackend();
+        foreach (int dim in new[] { 2, 6, 64, 80, 128 })
+        {
+            var shape = new AttentionShape(2, 2, dim, 0, 1);
+            const int Tokens = 6, Blocks = 3, BlockSize = 3;
+            float[] amplitudes = [1, 300, 1e-3f, 0, 1e-38f, 6e4f], rows = TestTensors.Random(dim, Tokens * shape.QkvWidth);
+            for (int i = 0; i < rows.Length; i++)
+                rows[i] *= amplitudes[i / shape.QkvWidth];
+            int[] slots = [5, 0, 8, 2, 3, 1];
+            float[] table = [.. Enumerable.Range(0, dim).Select(i => i < dim / 2 ? 0.6f : -0.8f)];
+            using DeviceBuffer qkv = backend.Upload(rows), angles = backend.Upload(table);
+            using var cache = new TestCache(backend, ElementType.U8, shape, Blocks, BlockSize);
+            BatchMetadata batch = AttentionRun.CreateBatch(backend, Tokens, 1, Blocks);
+            batch.NumTokens = Tokens;
+            batch.NumSeqs = 1;
+            backend.Upload(new int[Tokens], batch.RotaryRows);
+            backend.Upload(slots, batch.SlotMapping);
+            backend.RotaryAndWriteKv(shape, qkv, new RotaryTable(angles, 1, dim), cache.Layer, batch);
+
+            KvCacheScales scales = cache.Layer.Scales!;
+            (byte[] Codes, float[] Scales)[] cached = [(backend.DownloadBytes(cache.Layer.Keys), backend.Download(scales.Keys)), (backend.DownloadBytes(cache.Layer.Values), backend.Download(scales.Values))];
+            for (int t = 0; t < Tokens; t++)
+            {
+                for (int h = 0; h < 4; h++)
+                {
+                    ReadOnlySpan<float> head = rows.AsSpan(t * shape.QkvWidth + (2 + h) * dim, dim);
+                    double[] expected = h < 2 ? ReferenceKernels.Rotate(head, table) : TestTensors.Exact(head);
+                    var (codes, headScales) = cached[h / 2];
+                    int row = (slots[t] / BlockSize * 2 + h % 2) * BlockSize + slots[t] % BlockSize;
+                    double largest = expected.Max(Math.Abs);
+                    Assert.AreEqual(largest / 127, headScales[row], 1e-6 * largest + 1e-44, $"scale of head {h} of token {t}, headDim {dim}");
+                    for (int i = 0; i < dim; i++)
+                    {
+                        Assert.AreEqual(expected[i], (codes[row * dim + i] - 128) * (double)headScales[row], 0.50001 * largest / 127 + 1e-37, $"element {i} of head {h} of token {t}, headDim {dim}");
+                        Assert.AreNotEqual(0, codes[row * dim + i], "codes end at -127");
+                    }
+                }
+            }
+            AttentionRun.DisposeBatch(batch);
+        }
+    }
+
+    [TestMethod]
+    public void RotaryAndWriteKv_CodesOfWhatIsNoNumber_ScaleIsNone()
+    {
+        using Backend backend = CreateBackend();
+        var shape = new AttentionShape(1, 1, 8, 0, 1);
+        float[] rows = TestTensors.Random(1, 3 * shape.QkvWidth);
+        rows[8 + 3] = float.NaN; // key of the first token
+        rows[shape.QkvWidth + 16] = float.PositiveInfinity; // value of the second
+        using DeviceBuffer qkv = backend.Upload(rows), angles = backend.Upload([1f, 1, 1, 1, 0, 0, 0, 0]);
+        using var cache = new TestCache(backend, ElementType.U8, shape, 1, 3);
+        BatchMetadata batch = AttentionRun.CreateBatch(backend, 3, 1, 1);
+        batch.NumTokens = 3;
+        batch.NumSeqs = 1;
+        backend.Upload(new int[3], batch.RotaryRows);
+        backend.Upload([0, 1, 2], batch.SlotMapping);
+        backend.RotaryAndWriteKv(shape, qkv, new RotaryTable(angles, 1, 8), cache.Layer, batch);
+        bool[] finiteKeys = [.. backend.Download(cache.Layer.Scales!.Keys).Select(float.IsFinite)], finiteValues = [.. backend.Download(cache.Layer.Scales.Values).Select(float.IsFinite)];
+        CollectionAssert.AreEqual(new[] { false, true, true }, finiteKeys);
+        CollectionAssert.AreEqual(new[] { true, false, true }, finiteValues);
+        AttentionRun.DisposeBatch(batch);
+    }
+
+    [TestMethod]
     [DataRow(ElementType.F32)]
     [DataRow(ElementType.F16)]
+    [DataRow(ElementType.U8)]
     public void PagedAttention_BlockSizeChunkingAndNeighbours_SameBits(ElementType cacheType)
     {
         foreach (var shape in new[] { new AttentionShape(6, 2, 24, 0, 0.2f), new AttentionShape(4, 4, 64, 21, 0.125f) })

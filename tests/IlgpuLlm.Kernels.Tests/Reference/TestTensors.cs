@@ -115,6 +115,14 @@ internal static class TestTensors
         return Decode(buffer.Type, bytes);
     }
 
+    /// <summary>All of a buffer of U8.</summary>
+    public static byte[] DownloadBytes(this Backend backend, DeviceBuffer buffer)
+    {
+        var bytes = new byte[buffer.Length];
+        backend.Download(buffer, bytes);
+        return bytes;
+    }
+
     /// <summary>A weight with these rows: w [outFeatures, inFeatures].</summary>
     public static LinearWeight CreateLinear(this Backend backend, float[] w, float[]? bias, int outFeatures, int inFeatures, ElementType storage)
     {

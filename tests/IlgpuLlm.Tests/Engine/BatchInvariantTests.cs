@@ -13,28 +13,34 @@ public sealed class BatchInvariantTests
     [DataRow("llama-gqa", "float32")]
     [DataRow("mistral-window16", "float16")]
     [DataRow(null, "float16")] // the demo model
-    public void Generate_OnTheCpu_SameBitsAloneAndInEveryBatch(string? zooModel, string dtype) =>
-        Check(new EngineOptions { Model = Folder(zooModel), Device = "cpu", DType = dtype }, zooModel is null ? 10 : 24, longestPrompt: 90, maxTokens: 12);
+    [DataRow("mistral-window16", "float32", "int8")]
+    [DataRow(null, "float16", "int8")]
+    public void Generate_OnTheCpu_SameBitsAloneAndInEveryBatch(string? zooModel, string dtype, string kvCacheDtype = "auto") =>
+        Check(new EngineOptions { Model = Folder(zooModel), Device = "cpu", DType = dtype, KvCacheDtype = kvCacheDtype }, zooModel is null ? 10 : 24, longestPrompt: 90, maxTokens: 12);
 
     // Portable kernels: on ILGPU's CPU accelerator where there is no GPU.
     [TestMethod]
     [DataRow("llama-gqa", "float32")]
     [DataRow("llama-headdim", "float16")]
     [DataRow("mistral-window16", "float16")]
-    public void Generate_PortableKernels_SameBitsAloneAndInEveryBatch(string zooModel, string dtype)
+    [DataRow("llama-gqa", "float32", "int8")]
+    [DataRow("mistral-window16", "float16", "int8")]
+    public void Generate_PortableKernels_SameBitsAloneAndInEveryBatch(string zooModel, string dtype, string kvCacheDtype = "auto")
     {
         var (numRequests, longestPrompt, maxTokens) = GoldenDevice.IsCuda ? (160, 90, 40) : (6, 20, 4);
-        Check(new EngineOptions { Model = Folder(zooModel), Device = GoldenDevice.Ilgpu, DType = dtype }, numRequests, longestPrompt, maxTokens);
+        Check(new EngineOptions { Model = Folder(zooModel), Device = GoldenDevice.Ilgpu, DType = dtype, KvCacheDtype = kvCacheDtype }, numRequests, longestPrompt, maxTokens);
     }
 
     [TestMethod]
     [DataRow("float32", false)]
     [DataRow("float32", true)]
     [DataRow("float16", false)]
-    public void Generate_DemoModelOnCuda_SameBitsAloneAndInEveryBatch(string dtype, bool allowTf32)
+    [DataRow("float32", false, "int8")]
+    [DataRow("float16", false, "int8")]
+    public void Generate_DemoModelOnCuda_SameBitsAloneAndInEveryBatch(string dtype, bool allowTf32, string kvCacheDtype = "auto")
     {
         RequireCuda();
-        Check(new EngineOptions { Device = GoldenDevice.Ilgpu, DType = dtype, AllowTf32 = allowTf32 }, numRequests: 160, longestPrompt: 400, maxTokens: 40);
+        Check(new EngineOptions { Device = GoldenDevice.Ilgpu, DType = dtype, AllowTf32 = allowTf32, KvCacheDtype = kvCacheDtype }, numRequests: 160, longestPrompt: 400, maxTokens: 40);
     }
 
     // Sizes at which products are divided along k, and heads of 128 elements.
@@ -42,7 +48,8 @@ public sealed class BatchInvariantTests
     [DataRow("llama-gqa", "float32")]
     [DataRow("llama-gqa", "float16")]
     [DataRow("mistral-window16", "float16")]
-    public void Generate_WideModelOnCuda_SameBitsAloneAndInEveryBatch(string zooModel, string dtype)
+    [DataRow("mistral-window16", "float16", "int8")]
+    public void Generate_WideModelOnCuda_SameBitsAloneAndInEveryBatch(string zooModel, string dtype, string kvCacheDtype = "auto")
     {
         RequireCuda();
         (string, JsonNode?)[] changes =
@@ -51,7 +58,7 @@ public sealed class BatchInvariantTests
             ("max_position_embeddings", 1024), .. zooModel == "mistral-window16" ? [("sliding_window", (JsonNode?)70)] : Array.Empty<(string, JsonNode?)>(),
         ];
         using var model = new TempModel(zooModel, changes);
-        Check(new EngineOptions { Model = model.Folder, Device = GoldenDevice.Ilgpu, DType = dtype, LoadFormat = "dummy" }, numRequests: 160, longestPrompt: 400, maxTokens: 40);
+        Check(new EngineOptions { Model = model.Folder, Device = GoldenDevice.Ilgpu, DType = dtype, KvCacheDtype = kvCacheDtype, LoadFormat = "dummy" }, numRequests: 160, longestPrompt: 400, maxTokens: 40);
     }
 
     /// <summary>All that an output says of tokens, as integers.</summary>

@@ -21,7 +21,11 @@ public sealed class RandomAbortTests
     [DataRow("cuda", "mistral-window16", "float16", false, 1000)]
     [DataRow("cuda", null, "float16", false, 1000)]
     [DataRow("cuda", null, "float16", true, 1000)]
-    public void Step_RequestsWithRandomAborts_LeaveNothingBehind(string device, string? zooModel, string dtype, bool batchInvariant, int numRequests)
+    [DataRow("cpu", "llama-gqa", "float16", false, 1000, "int8")]
+    [DataRow("cuda", null, "float16", false, 1000, "int8")]
+    [DataRow("cuda", null, "float32", false, 1000, "int8")]
+    public void Step_RequestsWithRandomAborts_LeaveNothingBehind(
+        string device, string? zooModel, string dtype, bool batchInvariant, int numRequests, string kvCacheDtype = "auto")
     {
         if (device == "cuda" && !GoldenDevice.IsCuda)
             Assert.Inconclusive("skipped: needs a CUDA device");
@@ -30,6 +34,7 @@ public sealed class RandomAbortTests
             Model = zooModel is null ? null : TestData.Committed("zoo", zooModel),
             Device = device == "cpu" ? device : GoldenDevice.Ilgpu,
             DType = dtype,
+            KvCacheDtype = kvCacheDtype,
             BatchInvariant = batchInvariant,
             MaxModelLen = MaxModelLen,
             BlockSize = BlockSize,

@@ -12,20 +12,23 @@ public sealed class SameRequestSameTokensTests
     private const int CacheTokens = 400; // one request needs at most 300 + 80, so two long ones do not fit
 
     [TestMethod]
-    [DataRow("llama-gqa", "float32")]
-    [DataRow("mistral-window16", "float32")]
-    [DataRow("llama-rope-dynamic", "float32")]
-    [DataRow("llama-headdim", "float16")]
-    public void Generate_RandomArrivalsTinyCache_EveryOutputEqualsTheRequestAlone(string zooModel, string dtype)
+    [DataRow("llama-gqa", "float32", "auto")]
+    [DataRow("mistral-window16", "float32", "int8")]
+    [DataRow("mistral-window16", "float32", "auto")]
+    [DataRow("llama-rope-dynamic", "float32", "auto")]
+    [DataRow("llama-headdim", "float16", "auto")]
+    [DataRow("llama-gqa", "float16", "int8")]
+    public void Generate_RandomArrivalsTinyCache_EveryOutputEqualsTheRequestAlone(string zooModel, string dtype, string kvCacheDtype)
     {
         using var model = new TempModel(zooModel, ("max_position_embeddings", zooModel == "llama-rope-dynamic" ? 200 : 400));
+        var options = new EngineOptions { Model = model.Folder, Device = "cpu", DType = dtype, KvCacheDtype = kvCacheDtype };
         var requests = Requests();
-        int[][] alone = RunAlone(model.Folder, dtype, requests);
+        int[][] alone = RunAlone(options, requests);
         foreach (int maxTokens in (int[])[7, 64, 512])
         {
             foreach (int blockSize in (int[])[1, 16])
             {
-                int[][] together = RunTogether(model.Folder, dtype, requests, maxTokens, blockSize);
+                int[][] together = RunTogether(options, requests, maxTokens, blockSize);
                 for (int i = 0; i < NumRequests; i++)
                     CollectionAssert.AreEqual(alone[i], together[i], $"{zooModel}, max_num_batched_tokens {maxTokens}, block size {blockSize}, request {i}");
             }
@@ -49,15 +52,15 @@ public sealed class SameRequestSameTokensTests
             }))];
     }
 
-    private static int[][] RunAlone(string folder, string dtype, (Prompt Prompt, SamplingParams Sampling)[] requests)
+    private static int[][] RunAlone(EngineOptions options, (Prompt Prompt, SamplingParams Sampling)[] requests)
     {
-        using var llm = new LLM(Options(folder, dtype));
+        using var llm = new LLM(options);
         return [.. requests.Select(r => llm.Generate(r.Prompt, r.Sampling).Outputs[0].TokenIds.ToArray())];
     }
 
-    private static int[][] RunTogether(string folder, string dtype, (Prompt Prompt, SamplingParams Sampling)[] requests, int maxTokens, int blockSize)
+    private static int[][] RunTogether(EngineOptions options, (Prompt Prompt, SamplingParams Sampling)[] requests, int maxTokens, int blockSize)
     {
-        using var engine = EngineBuilder.Build(Options(folder, dtype) with
+        using var engine = EngineBuilder.Build(options with
         {
             MaxNumBatchedTokens = maxTokens,
             BlockSize = blockSize,
@@ -81,6 +84,4 @@ public sealed class SameRequestSameTokensTests
         Assert.AreEqual(CacheTokens / blockSize, engine.Core.Scheduler.NumFreeBlocks, "all blocks are free afterwards");
         return results;
     }
-
-    private static EngineOptions Options(string folder, string dtype) => new() { Model = folder, Device = "cpu", DType = dtype };
 }

@@ -65,6 +65,16 @@ public sealed class DemoModelTests
     }
 
     [TestMethod]
+    [DataRow("float32", "fp16")]
+    [DataRow("float32", "int8")]
+    [DataRow("float16", "int8")]
+    public void Perplexity_KvCache_IsNearThatOfFloats(string dtype, string kvCacheDtype)
+    {
+        double perplexity = Perplexity(new EngineOptions { DType = dtype, KvCacheDtype = kvCacheDtype }), exact = Golden.GetProperty("heldout").GetProperty("ppl_fp32").GetDouble();
+        Assert.IsTrue(Math.Abs(perplexity / exact - 1) < (kvCacheDtype == "int8" ? 2e-3 : 1e-4), $"{perplexity} instead of {exact}"); // int8 on the CPU: 0.9e-3 less
+    }
+
+    [TestMethod]
     public void Perplexity_Quantized_IsNearThatOfFloats()
     {
         using var rtn = new TempFolder();

@@ -8,10 +8,10 @@ namespace IlgpuLlm.Tests.Golden;
 internal static class ZooGolden
 {
     /// <summary>The logits of the last position, and the likeliest token of each where its lead is beyond the tolerance.</summary>
-    public static void CheckLogits(string model, string device, string dtype, double tolerance, int maxPromptLength)
+    public static void CheckLogits(string model, string device, string dtype, double tolerance, int maxPromptLength, string kvCacheDtype = "auto")
     {
         string folder = TestData.Committed("zoo", model);
-        using var llm = new LLM(new EngineOptions { Model = folder, Device = device, DType = dtype, CpuActivations = "fp32", MaxNumBatchedTokens = 512, MaxNumSeqs = 32 });
+        using var llm = new LLM(new EngineOptions { Model = folder, Device = device, DType = dtype, KvCacheDtype = kvCacheDtype, CpuActivations = "fp32", MaxNumBatchedTokens = 512, MaxNumSeqs = 32 });
         var scorer = new TokenScorer(llm);
         foreach (var prompt in Prompts(folder, maxPromptLength))
         {
@@ -28,10 +28,10 @@ internal static class ZooGolden
     }
 
     /// <summary>Greedy tokens of the prompts whose top two logits are always further apart than <paramref name="smallestGap"/>; returns how many these are.</summary>
-    public static int CheckGreedy(string model, string device, string dtype, double smallestGap, int maxPromptLength)
+    public static int CheckGreedy(string model, string device, string dtype, double smallestGap, int maxPromptLength, string kvCacheDtype = "auto")
     {
         string folder = TestData.Committed("zoo", model);
-        using var llm = new LLM(new EngineOptions { Model = folder, Device = device, DType = dtype, CpuActivations = "fp32", MaxNumBatchedTokens = 64, MaxNumSeqs = 8 });
+        using var llm = new LLM(new EngineOptions { Model = folder, Device = device, DType = dtype, KvCacheDtype = kvCacheDtype, CpuActivations = "fp32", MaxNumBatchedTokens = 64, MaxNumSeqs = 8 });
         var prompts = Prompts(folder, maxPromptLength).Where(p => Gap(p, "greedy_min_gap") > smallestGap).ToList();
         var outputs = llm.Generate(prompts.Select(p => (Prompt.FromTokens(Ints(p, "ids")), (SamplingParams?)new SamplingParams
         {

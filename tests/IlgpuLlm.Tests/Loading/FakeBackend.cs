@@ -33,6 +33,10 @@ internal sealed class FakeBackend : Backend
 
     public override void Upload(ReadOnlySpan<int> source, DeviceBuffer destination) => throw new NotSupportedException();
 
+    public override void Upload(ReadOnlySpan<byte> source, DeviceBuffer destination) => throw new NotSupportedException();
+
+    public override void Download(DeviceBuffer source, Span<byte> destination) => throw new NotSupportedException();
+
     public override void Copy(DeviceBuffer source, DeviceBuffer destination) => throw new NotSupportedException();
 
     public override void Synchronize() => throw new NotSupportedException();

@@ -63,7 +63,7 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec>
         return (first, end - first);
     }
 
-    /// <summary>Finds the rows of positions [first, end) of a block through the block table. F16 rows are widened on the way.</summary>
+    /// <summary>Finds the rows of positions [first, end) of a block through the block table. Rows of halves and codes are widened on the way.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void LocateRows(in AttentionItem item, int block, int first, int end, AttentionScratch scratch)
     {
@@ -71,20 +71,29 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec>
         float* keys = ((CpuBuffer)item.Cache.Keys).Floats, values = ((CpuBuffer)item.Cache.Values).Floats;
         float** keyRows = scratch.Keys, valueRows = scratch.Values;
         bool isHalf = item.Cache.Keys.Type == ElementType.F16;
+        float* keyScales = ((CpuBuffer?)item.Cache.Scales?.Keys)?.Floats, valueScales = ((CpuBuffer?)item.Cache.Scales?.Values)?.Floats;
         for (int position = first, next; position < end; position = next)
         {
             int cacheBlock = item.BlockTable[position / blockSize], offsetInBlock = position % blockSize;
             if ((uint)cacheBlock >= (uint)item.Cache.NumBlocks)
                 throw new ArgumentException($"the block table names block {cacheBlock} for position {position}; the cache has {item.Cache.NumBlocks} blocks");
             next = Math.Min(end, position + blockSize - offsetInBlock);
-            nint offset = (((nint)cacheBlock * item.Shape.NumKvHeads + item.KvHead) * blockSize + offsetInBlock) * dim;
+            nint row = ((nint)cacheBlock * item.Shape.NumKvHeads + item.KvHead) * blockSize + offsetInBlock, offset = row * dim;
             float* k = keys + offset, v = values + offset;
-            if (isHalf)
+            if (item.Cache.Keys.Type != ElementType.F32)
             {
                 k = scratch.Widened + (position - block) * dim;
                 v = k + BlockLength * dim;
+            }
+            if (isHalf)
+            {
                 MicroKernels<TSimd, TVec>.Widen((ushort*)keys + offset, k, (next - position) * dim);
                 MicroKernels<TSimd, TVec>.Widen((ushort*)values + offset, v, (next - position) * dim);
+            }
+            else if (keyScales is not null)
+            {
+                MicroKernels<TSimd, TVec>.WidenCodes((byte*)keys + offset, keyScales + row, k, next - position, dim);
+                MicroKernels<TSimd, TVec>.WidenCodes((byte*)values + offset, valueScales + row, v, next - position, dim);
             }
             for (int i = position - block; i < next - block; i++, k += dim, v += dim)
             {

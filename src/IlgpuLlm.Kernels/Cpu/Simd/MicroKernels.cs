@@ -37,6 +37,19 @@ internal static unsafe partial class MicroKernels<TSimd, TVec>
             TSimd.Store(TSimd.LoadHalf(source + i), destination + i);
     }
 
+    /// <summary>Widens rows of codes: (code - 128) * the row's scale.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void WidenCodes(byte* source, float* scales, float* destination, int numRows, int width)
+    {
+        TVec zero = TSimd.Broadcast(KvCodes.Zero);
+        for (int row = 0; row < numRows; row++, source += width, destination += width)
+        {
+            TVec scale = TSimd.Broadcast(scales[row]);
+            for (int i = 0; i < width; i += TSimd.Count)
+                TSimd.Store(TSimd.Mul(TSimd.Sub(TSimd.LoadBytes(source + i), zero), scale), destination + i);
+        }
+    }
+
     /// <summary>Widens a panel's block of <see cref="PackedHalf"/> for <see cref="WidenedHalfPanels{TSimd, TVec}"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void WidenPacked(ushort* source, float* destination, int length)

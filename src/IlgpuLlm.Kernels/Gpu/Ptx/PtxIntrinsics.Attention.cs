@@ -33,6 +33,15 @@ internal static partial class PtxIntrinsics
         "@p ld.global.nc.L1::no_allocate.v4.u32 {$0,$1,$2,$3}, [%0]; }")]
     public static UInt4 LoadOnce16OrZero(long global, int isValid) => PtxEmulation.Load16(global, isValid);
 
+    /// <summary>The same of 8 bytes.</summary>
+    [IntrinsicImplementation, Ptx(
+        "{ .reg .pred p; setp.ne.s32 p, %1, 0; mov.b32 $0, 0; mov.b32 $1, 0; @p ld.global.nc.L1::no_allocate.v2.u32 {$0,$1}, [%0]; }")]
+    public static UInt2 LoadOnce8OrZero(long global, int isValid) => isValid != 0 ? PtxEmulation.Load8(global) : default;
+
+    /// <summary>The same of a float.</summary>
+    [IntrinsicImplementation, Ptx("{ .reg .pred p; setp.ne.s32 p, %1, 0; mov.f32 $0, 0f00000000; @p ld.global.nc.f32 $0, [%0]; }")]
+    public static float LoadFloatOrZero(long global, int isValid) => isValid != 0 ? PtxEmulation.LoadFloat(global) : 0f;
+
     /// <summary>A float that another multiprocessor wrote during this kernel: past the first-level cache, which may hold an older one.</summary>
     [IntrinsicImplementation, Ptx("ld.global.cg.f32 $0, [%0];")]
     public static float LoadFromOthers(long global) => PtxEmulation.LoadFloat(global);
