@@ -20,6 +20,20 @@ internal static class Files
         }
     }
 
+    /// <summary>Makes a folder where there is none, and tries to write there, before anything is computed in vain.</summary>
+    /// <param name="path">The folder.</param>
+    /// <param name="problem">As of <see cref="Try{T}(string, string, Func{T})"/>.</param>
+    /// <returns>Its full path.</returns>
+    /// <exception cref="BenchException">It cannot be written.</exception>
+    public static string MakeFolder(string path, string problem) => Try(path, problem, () =>
+    {
+        string folder = Directory.CreateDirectory(path).FullName;
+        string probe = Path.Combine(folder, ".probe");
+        File.WriteAllText(probe, "");
+        File.Delete(probe);
+        return folder;
+    });
+
     /// <inheritdoc cref="Try{T}(string, string, Func{T})"/>
     public static void Try(string path, string problem, Action action) => Try(path, problem, () =>
     {
