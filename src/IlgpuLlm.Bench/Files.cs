@@ -34,6 +34,16 @@ internal static class Files
         return folder;
     });
 
+    /// <summary>Tries to write a file, before anything is computed in vain; what it holds stays, and where there was none there is none.</summary>
+    /// <exception cref="BenchException">It cannot be written.</exception>
+    public static void CheckWritable(string path) => Try(path, "cannot be written", () =>
+    {
+        bool isNew = !File.Exists(path);
+        File.AppendAllText(path, "");
+        if (isNew)
+            File.Delete(path);
+    });
+
     /// <inheritdoc cref="Try{T}(string, string, Func{T})"/>
     public static void Try(string path, string problem, Action action) => Try(path, problem, () =>
     {
