@@ -46,7 +46,7 @@ internal sealed class PrecisionBenchmark(PrecisionRequest request, QualityCheck?
             MemoryUsageMb = peakBytes / 1e6,
             Memory = new MemoryReport(memory.WeightBytes, memory.WorkspaceBytes, memory.KvCacheBytes, peakBytes),
             Single = SingleFigures.Of(runs, llm.Info, copyGigabytesPerSecond),
-            Batches = [.. request.BatchSizes.Select(batchSize => Batch(llm, batchSize)).OfType<LatencyResult>()],
+            Batches = [.. request.BatchSizes.Select(batchSize => Batch(llm, batchSize, cancellationToken)).OfType<LatencyResult>()],
         };
         return check is null ? report : AskQuestions(llm, check, report, cancellationToken);
     }
@@ -82,11 +82,11 @@ internal sealed class PrecisionBenchmark(PrecisionRequest request, QualityCheck?
     }
 
     /// <summary>A batch of random prompts; null where the engine has no room for it.</summary>
-    private LatencyResult? Batch(LLM llm, int batchSize)
+    private LatencyResult? Batch(LLM llm, int batchSize, CancellationToken cancellationToken)
     {
         try
         {
-            return LatencyBenchmark.Run(llm, batchSize, request.InputLen, request.OutputLen, numItersWarmup: 1, NumBatchIters, copyGigabytesPerSecond);
+            return LatencyBenchmark.Run(llm, batchSize, request.InputLen, request.OutputLen, numItersWarmup: 1, NumBatchIters, copyGigabytesPerSecond, cancellationToken);
         }
         catch (IlgpuLlmException e) when (e is InvalidOptionException or InvalidRequestException)
         {

@@ -19,14 +19,7 @@ internal sealed class RunFolder
         // As Python's str(datetime.now()); Windows allows no colons.
         string time = start.ToString(OperatingSystem.IsWindows() ? "yyyy-MM-dd HH-mm-ss.ffffff" : "yyyy-MM-dd HH:mm:ss.ffffff", CultureInfo.InvariantCulture);
         string path = Path.Combine(logsFolder, model, $"{PrecisionRun.BenchmarkName}-{time}");
-        return Files.Try(path, "the folder of the logs cannot be written", () =>
-        {
-            path = Directory.CreateDirectory(path).FullName;
-            string probe = Path.Combine(path, ".probe");
-            System.IO.File.WriteAllText(probe, "");
-            System.IO.File.Delete(probe);
-            return new RunFolder(path);
-        });
+        return new RunFolder(Files.MakeFolder(path, "the folder of the logs cannot be written"));
     }
 
     /// <summary>A file of the run.</summary>

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using IlgpuLlm.Bench.Reports;
 
 namespace IlgpuLlm.Bench.Quality;
@@ -32,7 +33,22 @@ internal sealed record GroundTruth(string Format, string Model, string Dtype, st
             if (truth.Answers.All(answer => answer.Question != question.Prompt))
                 throw new BenchException(file, $"has no answer to \"{(question.Prompt.Length > 60 ? question.Prompt[..60] + "..." : question.Prompt)}\"");
         }
-        return truth;
+        return truth with { File = file };
+    }
+
+    /// <summary>Where it was read from, for errors.</summary>
+    [JsonIgnore]
+    public string File { get; private init; } = "ground truth";
+
+    /// <summary>Checks the tokens against a model.</summary>
+    /// <exception cref="BenchException">The model has no such token: the answers are another model's.</exception>
+    public void CheckTokens(int vocabSize)
+    {
+        for (int i = 0; i < Answers.Count; i++)
+        {
+            foreach (int token in Answers[i].PromptTokenIds.Concat(Answers[i].TokenIds).Where(token => token < 0 || token >= vocabSize))
+                throw new BenchException(File, $"answer {i + 1} has token id {token}; the model's vocab_size is {vocabSize}");
+        }
     }
 
     /// <summary>The answer to a question that the file has.</summary>

@@ -18,13 +18,14 @@ internal sealed class QualityCheck(IReadOnlyList<Question> questions, GroundTrut
     /// <param name="llm">The engine.</param>
     /// <param name="precision">Its name.</param>
     /// <param name="cancellationToken">Ends it.</param>
-    /// <exception cref="BenchException">The model has no tokenizer, and there is no ground truth with tokens.</exception>
+    /// <exception cref="BenchException">The model has no tokenizer, and there is no ground truth with tokens; or the ground truth's tokens are not the model's.</exception>
     /// <exception cref="InvalidRequestException">A question does not fit the model.</exception>
     /// <exception cref="ScoringException">The model's logits are not finite.</exception>
     public QualityReport Run(LLM llm, string precision, CancellationToken cancellationToken)
     {
         if (llm.Tokenizer is null && truth is null)
             throw new BenchException(llm.Info.ModelFolder, "has no tokenizer, so questions need a ground truth that holds their tokens");
+        truth?.CheckTokens(llm.Info.Config.VocabSize);
         var prompts = questions.Select(question => Prompt(llm, question)).ToList();
         var outputs = llm.Generate(questions.SelectMany((question, i) => Requests(question, prompts[i].Prompt)), cancellationToken: cancellationToken);
         if (outputs.Select(output => output.Outputs[0].Error).FirstOrDefault(e => e is not null) is { } error)

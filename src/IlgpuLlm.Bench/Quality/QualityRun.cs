@@ -12,6 +12,8 @@ internal sealed record QualityResult(string Precision, string? Folder, string? P
 /// <summary><c>ilgpullm quality</c>: the questions alone.</summary>
 internal static class QualityRun
 {
+    private const string CannotBeWritten = "cannot be written";
+
     /// <summary>Asks the questions in each precision.</summary>
     /// <param name="model">The checkpoints.</param>
     /// <param name="check">The questions.</param>
@@ -31,14 +33,18 @@ internal static class QualityRun
             return new QualityResult(target.Precision, target.Folder, problem, quality);
         })];
 
+    /// <summary>Makes the folder for <see cref="WriteFiles"/>, before a model is loaded.</summary>
+    /// <returns>Its full path.</returns>
+    /// <exception cref="BenchException">The folder cannot be written.</exception>
+    public static string MakeFolder(string folder) => Files.MakeFolder(folder, CannotBeWritten);
+
     /// <summary>Writes quality_check.json and quality.md.</summary>
     /// <exception cref="BenchException">The folder cannot be written.</exception>
     public static void WriteFiles(string folder, string model, IReadOnlyList<QualityResult> results)
     {
         var reports = results.Where(r => r.Quality is not null).Select(r => (r.Precision, r.Quality!)).ToList();
-        Files.Try(folder, "cannot be written", () =>
+        Files.Try(folder, CannotBeWritten, () =>
         {
-            Directory.CreateDirectory(folder);
             QualityFiles.WriteJson(Path.Combine(folder, "quality_check.json"), reports);
             QualityFiles.WriteMarkdown(Path.Combine(folder, "quality.md"), model, reports);
         });

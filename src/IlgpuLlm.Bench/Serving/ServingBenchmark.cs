@@ -18,6 +18,12 @@ internal sealed class ServingBenchmark(AsyncLLM llm, ServingRequest request)
     public async Task<IReadOnlyList<ServingResult>> RunAsync(Action<ServingResult> report, CancellationToken cancellationToken)
     {
         request.Validate();
+        int longest = llm.Info.Memory.MaxModelLen;
+        if (request.MaxInputLen + request.MaxOutputLen > longest)
+        {
+            throw new InvalidOptionException("random-input-len", FormattableString.Invariant(
+                $"prompts of up to {request.MaxInputLen} tokens and {request.MaxOutputLen} new ones do not fit max-model-len, {longest}"));
+        }
         var prompts = Prompts();
         // As vLLM: the first request runs once before all, and what is wrong with it ends the benchmark.
         var warmup = await SendAsync(prompts[0], OutputProcessor.Now, cancellationToken).ConfigureAwait(false);
@@ -38,13 +44,12 @@ internal sealed class ServingBenchmark(AsyncLLM llm, ServingRequest request)
         int vocab = llm.Info.Config.VocabSize;
         return [.. Enumerable.Range(0, request.NumPrompts).Select(_ =>
         {
-            int inputLen = Draw(random, request.InputLen), outputLen = Draw(random, request.OutputLen);
+            int inputLen = Draw(random, request.InputLen, request.MaxInputLen), outputLen = Draw(random, request.OutputLen, request.MaxOutputLen);
             return (Prompt.FromTokens([.. Enumerable.Range(0, inputLen).Select(_ => random.Next(vocab))]), inputLen, outputLen);
         })];
     }
 
-    private int Draw(Random random, int length) =>
-        random.Next(Math.Max(1, (int)Math.Floor(length * (1 - request.RangeRatio))), (int)Math.Ceiling(length * (1 + request.RangeRatio)) + 1);
+    private int Draw(Random random, int length, long longest) => random.Next(Math.Max(1, (int)Math.Floor(length * (1 - request.RangeRatio))), (int)longest + 1);
 
     private async Task<ServingResult> RunAsync(List<(Prompt Prompt, int InputLen, int OutputLen)> prompts, double rate, CancellationToken cancellationToken)
     {
@@ -95,7 +100,7 @@ internal sealed class ServingBenchmark(AsyncLLM llm, ServingRequest request)
             error = output.Outputs[0].Error;
         }
         if (error is null && times.Count != prompt.OutputLen)
-            error = FormattableString.Invariant($"ended after {times.Count} of {prompt.OutputLen} tokens: longer sequences do not fit max-model-len, {llm.Info.Memory.MaxModelLen}");
+            error = FormattableString.Invariant($"ended after {times.Count} of {prompt.OutputLen} tokens");
         return new ServedRequest(prompt.InputLen, due, times, error);
     }
 

@@ -18,6 +18,8 @@ internal enum ArrivalDistribution
 /// <summary>What <c>bench serve</c> is asked for. Names and defaults are those of vLLM's <c>bench serve</c> with random prompts.</summary>
 internal sealed record ServingRequest
 {
+    private const double MaxRate = 1e6, MaxSeconds = 1e6, MinBurstiness = 0.01, MaxBurstiness = 1e4;
+
     /// <summary>Requests at each rate.</summary>
     public int NumPrompts { get; init; } = 1000;
 
@@ -60,8 +62,13 @@ internal sealed record ServingRequest
         BenchmarkRun.AtLeast("max-concurrency", MaxConcurrency ?? 1, 1);
         Require(RequestRates.Count > 0, "request-rate", $"names no rate");
         foreach (double rate in RequestRates)
+        {
             Require(rate > 0, "request-rate", $"{rate} must be above 0, or inf");
-        Require(Burstiness > 0 && double.IsFinite(Burstiness), "burstiness", $"{Burstiness} must be above 0 and finite");
+            Require(double.IsPositiveInfinity(rate) || rate <= MaxRate, "request-rate", $"{rate} must be at most {MaxRate}, or inf");
+            Require((NumPrompts - 1) / rate <= MaxSeconds, "request-rate", $"{rate}: {NumPrompts} requests come in {(NumPrompts - 1) / rate} seconds, at most {MaxSeconds} are waited for");
+        }
+        // Far below and above, the distribution's numbers leave the range of doubles.
+        Require(Burstiness is >= MinBurstiness and <= MaxBurstiness, "burstiness", $"{Burstiness} must be in [{MinBurstiness}, {MaxBurstiness}]");
         Require(RangeRatio is >= 0 and < 1, "random-range-ratio", $"{RangeRatio} must be in [0, 1)");
         foreach (double percentile in Percentiles)
             Require(percentile is >= 0 and <= 100, "metric-percentiles", $"{percentile} must be in [0, 100]");
@@ -71,6 +78,14 @@ internal sealed record ServingRequest
             Require(limit >= 0, "goodput", $"{metric} is {limit}, must not be negative");
         }
     }
+
+    /// <summary>The longest prompt that may be drawn.</summary>
+    public long MaxInputLen => Longest(InputLen);
+
+    /// <summary>The most new tokens that may be drawn.</summary>
+    public long MaxOutputLen => Longest(OutputLen);
+
+    private long Longest(int length) => (long)Math.Ceiling(length * (1 + RangeRatio));
 
     private static void Require(bool holds, string option, FormattableString problem)
     {

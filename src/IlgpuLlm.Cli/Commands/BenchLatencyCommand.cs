@@ -19,13 +19,13 @@ internal static class BenchLatencyCommand
         var json = OptionFactory.Flag("--json", "Prints a JSON object.");
         var command = new Command("latency", "One batch of random prompts, all at once.") { batchSize, inputLen, outputLen, warmup, iters, json };
         engine.AddTo(command);
-        command.SetAction(parse =>
+        command.SetAction((parse, cancellationToken) => Task.Run(() =>
         {
             var options = engine.Read(parse);
             double copy = CopyBandwidth.Measure(options);
             using var llm = new LLM(options);
             var result = LatencyBenchmark.Run(llm, parse.GetValue(batchSize) ?? 1, parse.GetValue(inputLen) ?? 32, parse.GetValue(outputLen) ?? 128,
-                parse.GetValue(warmup) ?? 1, parse.GetValue(iters) ?? 5, copy);
+                parse.GetValue(warmup) ?? 1, parse.GetValue(iters) ?? 5, copy, cancellationToken);
             // A device that does not run beside its host hides nothing of it.
             (string, Func<LatencyResult, object?>)[] host = result.UnhiddenHostMs is null
                 ? []
@@ -39,7 +39,7 @@ internal static class BenchLatencyCommand
                 ("KV GB/s", r => r.KvGigabytesPerSecond), ("% of copy", r => r.DecodePercentOfCopy), .. host, ("copy GB/s", r => r.CopyGigabytesPerSecond),
             ]);
             return ExitCode.Success;
-        });
+        }, cancellationToken));
         return command;
     }
 }

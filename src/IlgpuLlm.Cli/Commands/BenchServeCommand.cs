@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using IlgpuLlm.Bench;
 using IlgpuLlm.Bench.Serving;
 using IlgpuLlm.Cli.Options;
 
@@ -49,11 +50,14 @@ internal static class BenchServeCommand
                 Seed = parse.GetValue(seed) ?? defaults.Seed,
             };
             request.Validate();
+            string? page = parse.GetValue(html);
+            if (page is not null)
+                Files.CheckWritable(page);
             await using var llm = await AsyncLLM.CreateAsync(engine.Read(parse), cancellationToken: cancellationToken).ConfigureAwait(false);
             var results = await new ServingBenchmark(llm, request).RunAsync(result => Report(console, result), cancellationToken).ConfigureAwait(false);
             BenchCommand.Write(console, parse.GetValue(json), results, ServingPage.Columns(request));
-            if (parse.GetValue(html) is { } file)
-                ServingPage.Write(file, llm.Info, request, results);
+            if (page is not null)
+                ServingPage.Write(page, llm.Info, request, results);
             return results.Any(r => r.Failed > 0) ? ExitCode.Failure : ExitCode.Success;
         });
         return command;

@@ -17,19 +17,19 @@ internal static class BenchThroughputCommand
         var json = OptionFactory.Flag("--json", "Prints a JSON object.");
         var command = new Command("throughput", "Many random requests, all at once; prefill is in all rates.") { numPrompts, inputLen, outputLen, json };
         engine.AddTo(command);
-        command.SetAction(parse =>
+        command.SetAction((parse, cancellationToken) => Task.Run(() =>
         {
             var options = engine.Read(parse);
             double copy = CopyBandwidth.Measure(options);
             using var llm = new LLM(options);
             var result = ThroughputBenchmark.Run(
-                llm, parse.GetValue(numPrompts) ?? 1000, parse.GetValue(inputLen) ?? 128, parse.GetValue(outputLen) ?? 128, copy);
+                llm, parse.GetValue(numPrompts) ?? 1000, parse.GetValue(inputLen) ?? 128, parse.GetValue(outputLen) ?? 128, copy, cancellationToken);
             BenchCommand.Write(console, parse.GetValue(json), [result],
                 ("requests", r => r.NumPrompts), ("in", r => r.InputLen), ("out", r => r.OutputLen), ("seconds", r => r.ElapsedSeconds),
                 ("requests/s", r => r.RequestsPerSecond), ("total tok/s", r => r.TotalTokensPerSecond), ("output tok/s", r => r.OutputTokensPerSecond),
                 ("steps", r => r.NumSteps), ("GB/s", r => r.GigabytesPerSecond), ("% of copy", r => r.PercentOfCopy), ("copy GB/s", r => r.CopyGigabytesPerSecond));
             return ExitCode.Success;
-        });
+        }, cancellationToken));
         return command;
     }
 }

@@ -30,10 +30,11 @@ internal static class QualityCommand
             var questions = Question.Read(quality.Questions(parse));
             var truth = quality.GroundTruth(parse) is { } file ? GroundTruth.Read(file, questions) : null;
             string text = quality.Text(parse, console.In);
+            string? folder = parse.GetValue(output) is { } path ? QualityRun.MakeFolder(path) : null;
             using var model = models.FindModel(parse, engine);
             var check = new QualityCheck(questions, truth, model.Name, model.SystemIsUserTurn, text);
             var results = QualityRun.Run(model, check, console.Error.WriteLine, cancellationToken);
-            if (parse.GetValue(output) is { } folder)
+            if (folder is not null)
                 QualityRun.WriteFiles(folder, model.Name, results);
             if (parse.GetValue(json))
             {

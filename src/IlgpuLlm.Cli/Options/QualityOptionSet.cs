@@ -26,6 +26,12 @@ internal sealed class QualityOptionSet
 
     /// <summary>The text itself.</summary>
     /// <exception cref="IOException">The file cannot be read, or is not UTF-8.</exception>
-    public string Text(ParseResult parse, TextReader standardInput) =>
-        parse.GetValue(_text) is { } file ? TextFile.Read(file, standardInput) : Resource.Text("perplexity.txt");
+    /// <exception cref="BenchException">The file is empty.</exception>
+    public string Text(ParseResult parse, TextReader standardInput)
+    {
+        if (parse.GetValue(_text) is not { } file)
+            return Resource.Text("perplexity.txt");
+        string text = TextFile.Read(file, standardInput);
+        return text.Length > 0 ? text : throw new BenchException(InputLines.NameOf(file), "is empty; the perplexity is that of at least one token");
+    }
 }

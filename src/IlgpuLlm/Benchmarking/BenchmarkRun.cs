@@ -6,12 +6,13 @@ internal static class BenchmarkRun
     /// <summary>Runs them; the same tokens each time.</summary>
     /// <exception cref="InvalidOptionException">A sequence ended early.</exception>
     /// <exception cref="InvalidRequestException">The engine cannot hold such sequences.</exception>
-    public static IReadOnlyList<RequestOutput> Generate(LLM llm, int numPrompts, int inputLen, int outputLen)
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public static IReadOnlyList<RequestOutput> Generate(LLM llm, int numPrompts, int inputLen, int outputLen, CancellationToken cancellationToken)
     {
         var random = new Random(0);
         var prompts = Enumerable.Range(0, numPrompts).Select(_ =>
             Prompt.FromTokens([.. Enumerable.Range(0, inputLen).Select(_ => random.Next(llm.Info.Config.VocabSize))])).ToList();
-        var outputs = llm.Generate(prompts, new SamplingParams { Temperature = 0, IgnoreEos = true, MaxTokens = outputLen });
+        var outputs = llm.Generate(prompts, new SamplingParams { Temperature = 0, IgnoreEos = true, MaxTokens = outputLen }, cancellationToken: cancellationToken);
         if (outputs.FirstOrDefault(o => o.Outputs[0].TokenIds.Count != outputLen) is { } shorter)
         {
             string reason = shorter.Outputs[0].Error ?? "its longest length";

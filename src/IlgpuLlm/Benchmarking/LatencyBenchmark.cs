@@ -74,9 +74,12 @@ public static class LatencyBenchmark
     /// <param name="numItersWarmup">Runs that do not count.</param>
     /// <param name="numIters">Runs that count.</param>
     /// <param name="copyGigabytesPerSecond">The device's <see cref="CopyBandwidth"/>.</param>
+    /// <param name="cancellationToken">Ends it.</param>
     /// <exception cref="InvalidOptionException">A number is out of range.</exception>
     /// <exception cref="InvalidRequestException">The engine cannot hold such sequences.</exception>
-    public static LatencyResult Run(LLM llm, int batchSize, int inputLen, int outputLen, int numItersWarmup, int numIters, double copyGigabytesPerSecond)
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public static LatencyResult Run(LLM llm, int batchSize, int inputLen, int outputLen, int numItersWarmup, int numIters, double copyGigabytesPerSecond,
+        CancellationToken cancellationToken = default)
     {
         BenchmarkRun.AtLeast("batch-size", batchSize, 1);
         BenchmarkRun.AtLeast("input-len", inputLen, 1);
@@ -85,9 +88,9 @@ public static class LatencyBenchmark
         BenchmarkRun.AtLeast("num-iters", numIters, 1);
         var timer = llm.Core.ModelRunner.TimeSteps();
         for (int i = 0; i < numItersWarmup; i++)
-            RunOnce(llm, batchSize, inputLen, outputLen);
+            RunOnce(llm, batchSize, inputLen, outputLen, cancellationToken);
         timer?.Take(); // forgets those
-        var runs = Enumerable.Range(0, numIters).Select(_ => RunOnce(llm, batchSize, inputLen, outputLen)).ToList();
+        var runs = Enumerable.Range(0, numIters).Select(_ => RunOnce(llm, batchSize, inputLen, outputLen, cancellationToken)).ToList();
         double prefill = Statistics.Median(runs.Select(r => r.Prefill)), step = Statistics.Median(runs.Select(r => r.Step));
         (double Ms, double Percent)? host = timer is null ? null : Unhidden(timer.Take(), batchSize);
         var traffic = new StepTraffic(llm.Info);
@@ -119,9 +122,9 @@ public static class LatencyBenchmark
         return full.Length == 0 ? null : (full.Average(time => time.IdleMs), 100 * full.Sum(time => time.IdleMs) / full.Sum(time => time.StepMs));
     }
 
-    private static (double Prefill, double Step) RunOnce(LLM llm, int batchSize, int inputLen, int outputLen)
+    private static (double Prefill, double Step) RunOnce(LLM llm, int batchSize, int inputLen, int outputLen, CancellationToken cancellationToken)
     {
-        var outputs = BenchmarkRun.Generate(llm, batchSize, inputLen, outputLen);
+        var outputs = BenchmarkRun.Generate(llm, batchSize, inputLen, outputLen, cancellationToken);
         double lastFirst = outputs.Max(o => o.Metrics.FirstTokenTime), firstLast = outputs.Min(o => o.Metrics.LastTokenTime);
         // Where prefill takes several steps, early sequences decode while others are still in prefill: of these steps the decode figure does not tell.
         int numGroups = outputs.Select(o => o.Metrics.FirstTokenTime).Distinct().Count();

@@ -50,17 +50,19 @@ public static class ThroughputBenchmark
     /// <param name="inputLen">Prompt tokens of each, at least 1.</param>
     /// <param name="outputLen">New tokens of each, at least 1.</param>
     /// <param name="copyGigabytesPerSecond">The device's <see cref="CopyBandwidth"/>.</param>
+    /// <param name="cancellationToken">Ends it.</param>
     /// <exception cref="InvalidOptionException">A number is out of range.</exception>
     /// <exception cref="InvalidRequestException">The engine cannot hold such sequences.</exception>
-    public static ThroughputResult Run(LLM llm, int numPrompts, int inputLen, int outputLen, double copyGigabytesPerSecond)
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public static ThroughputResult Run(LLM llm, int numPrompts, int inputLen, int outputLen, double copyGigabytesPerSecond, CancellationToken cancellationToken = default)
     {
         BenchmarkRun.AtLeast("num-prompts", numPrompts, 1);
         BenchmarkRun.AtLeast("input-len", inputLen, 1);
         BenchmarkRun.AtLeast("output-len", outputLen, 1);
-        BenchmarkRun.Generate(llm, Math.Min(numPrompts, NumWarmupPrompts), inputLen, Math.Min(outputLen, WarmupOutputLen));
+        BenchmarkRun.Generate(llm, Math.Min(numPrompts, NumWarmupPrompts), inputLen, Math.Min(outputLen, WarmupOutputLen), cancellationToken);
         long numStepsBefore = llm.NumSteps;
         long start = Stopwatch.GetTimestamp();
-        BenchmarkRun.Generate(llm, numPrompts, inputLen, outputLen);
+        BenchmarkRun.Generate(llm, numPrompts, inputLen, outputLen, cancellationToken);
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         long numSteps = llm.NumSteps - numStepsBefore;
         var traffic = new StepTraffic(llm.Info);

@@ -44,9 +44,10 @@ internal sealed class Calibration : IDisposable
     /// <summary>Quantizes the next layer.</summary>
     /// <param name="layer">The layer.</param>
     /// <param name="index">Its place.</param>
+    /// <param name="progress">Told how much of the layer is done, from 0 to 1.</param>
     /// <param name="cancellationToken">Ends it.</param>
-    public QuantizedLayer Quantize(LayerWeights layer, int index, CancellationToken cancellationToken) =>
-        _quantizer.Quantize(layer, index, cancellationToken);
+    public QuantizedLayer Quantize(LayerWeights layer, int index, Action<double> progress, CancellationToken cancellationToken) =>
+        _quantizer.Quantize(layer, index, progress, cancellationToken);
 
     public void Dispose()
     {

@@ -57,13 +57,14 @@ internal static class CalibrationText
         using var llm = new LLM(new EngineOptions { Model = options.Model, Device = options.Device, NumThreads = options.NumThreads, MaxModelLen = length });
         var prompt = Prompt.FromTokens([bos ?? files.Tokenizer?.BosTokenId ?? files.Config.BosTokenId ?? 0]);
         List<int> tokens = [];
+        double share = 0; // never less than before, although texts that end early count as whole ones until their round is over
         for (int round = 0; round < MaxRounds && tokens.Count < numTokens; round++)
         {
             int first = round * options.CalibrationSequences;
             var requests = Enumerable.Range(first, options.CalibrationSequences).Select(seed =>
                 (prompt, (SamplingParams?)new SamplingParams { Temperature = 1, Seed = seed, MaxTokens = length - 1 }));
             int done = tokens.Count;
-            var counter = new Counter(ended => progress(Math.Min(1, (double)(done + ended * length) / numTokens)));
+            var counter = new Counter(ended => progress(share = Math.Clamp((double)(done + ended * length) / numTokens, share, 1)));
             foreach (var output in llm.Generate(requests, counter, cancellationToken))
             {
                 if (output.Outputs[0].Error is { } error)

@@ -19,10 +19,14 @@ internal sealed class LayerQuantizer(Backend backend, CalibrationPass pass, Mode
     /// <summary>Quantizes the next layer of the pass.</summary>
     /// <param name="layer">The layer.</param>
     /// <param name="index">Its place.</param>
+    /// <param name="progress">Told how much of the layer is done, from 0 to 1.</param>
     /// <param name="cancellationToken">Ends it.</param>
     /// <exception cref="QuantizationException">A weight is too large.</exception>
-    public QuantizedLayer Quantize(LayerWeights layer, int index, CancellationToken cancellationToken)
+    public QuantizedLayer Quantize(LayerWeights layer, int index, Action<double> progress, CancellationToken cancellationToken)
     {
+        // Each input's measuring, fit and search, each matrix's rounding, and the way to the next layer, all counted alike.
+        int numSteps = 3 * Inputs.Length + layer.Matrices.Count + 1, numDone = 0;
+        void Step() => progress((double)++numDone / numSteps);
         using var exact = pass.CreateLayer(layer, index);
         using var rounded = pass.CreateLayer(layer, index);
         var codes = new Dictionary<string, QuantizedRowsBuffer>();
@@ -33,10 +37,13 @@ internal sealed class LayerQuantizer(Backend backend, CalibrationPass pass, Mode
         {
             using var statistics = new InputStatistics(backend, Width(input), pass.MaxBatchTokens);
             pass.Measure(exact, rounded, input, statistics, cancellationToken);
+            Step();
             var factor = new ErrorFactor(statistics.MeanProducts(), statistics.Width);
             HostMatrix[] targets = [.. layer.Of(input).Select(matrix => Refit.Fit(backend, matrix, statistics, factor))];
+            Step();
             var rounding = new FeedbackRounding(factor, format);
             float[] found = ScaleSearch.Search(Magnitudes(statistics, input), targets, rounding, cancellationToken);
+            Step();
             scales[input] = input switch
             {
                 LayerInput.Qkv => DivideNorm(inputNorm, found),
@@ -48,10 +55,12 @@ internal sealed class LayerQuantizer(Backend backend, CalibrationPass pass, Mode
                 cancellationToken.ThrowIfCancellationRequested();
                 codes[target.Module] = rounding.Quantize(target, scales[input]);
                 current = current.With(Dequantize(target, codes[target.Module], scales[input]));
+                Step();
             }
             pass.Load(rounded, current, index);
         }
         pass.Advance(exact, rounded, cancellationToken);
+        Step();
         float[] valueScales = [.. Enumerable.Range(0, layer.Value.OutFeatures).Select(i => scales[LayerInput.Output][FirstQueryFeature(i)])];
         DivideOutputs(layer.Value, codes[layer.Value.Module], valueScales);
         DivideOutputs(layer.Up, codes[layer.Up.Module], scales[LayerInput.Down]);

@@ -59,14 +59,16 @@ public static class ModelQuantizer
         {
             cancellationToken.ThrowIfCancellationRequested();
             var weights = source.ReadLayer(i, config.IntermediateSize);
-            using var layer = calibration?.Quantize(weights, i, cancellationToken) ?? QuantizedLayer.Round(weights, matrix => Round(matrix, options.Format));
+            using var layer = calibration?.Quantize(weights, i, share => ReportLayers(i + share), cancellationToken) ?? QuantizedLayer.Round(weights, matrix => Round(matrix, options.Format));
             folder.WriteLayer(i, layer);
-            options.Progress?.Report(layersFrom + (1 - layersFrom) * (i + 1) / config.NumHiddenLayers);
+            ReportLayers(i + 1);
         }
         folder.WriteVector(FloatCheckpoint.FinalNorm, source.ReadVector(FloatCheckpoint.FinalNorm));
         if (!files.Description.TieWordEmbeddings)
             folder.WriteTable(source, FloatCheckpoint.OutputLayer, config.VocabSize, config.HiddenSize);
         return calibration?.NumTokens ?? 0;
+
+        void ReportLayers(double numDone) => options.Progress?.Report(layersFrom + (1 - layersFrom) * numDone / config.NumHiddenLayers);
 
         void ReportCalibration(double share)
         {

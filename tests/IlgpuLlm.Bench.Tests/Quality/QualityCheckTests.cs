@@ -38,6 +38,21 @@ public sealed class QualityCheckTests
     }
 
     [TestMethod]
+    [DataRow(-1)]
+    [DataRow(4096)]
+    public void Run_TruthOfAnotherVocabulary_IsRefusedByItsName(int token)
+    {
+        var answer = DemoTruth.Truth.To(DemoTruth.Questions[0]);
+        using var llm = new LLM(new EngineOptions { Device = "cpu" });
+        foreach (var broken in (GroundTruthAnswer[])[answer with { TokenIds = [5, token] }, answer with { PromptTokenIds = [token] }])
+        {
+            var check = new QualityCheck([DemoTruth.Questions[0]], DemoTruth.Truth with { Answers = [broken] }, "demo", false, Text);
+            StringAssert.Contains(Assert.ThrowsExactly<BenchException>(() => check.Run(llm, "float32", default)).Message,
+                $"ground truth: answer 1 has token id {token}; the model's vocab_size is 4096");
+        }
+    }
+
+    [TestMethod]
     public void Run_PromptTokensUnlikeOurs_AreCountedAndUsed()
     {
         var question = DemoTruth.Questions[0];

@@ -28,6 +28,21 @@ public sealed class ArrivalsTests
         CollectionAssert.AreEqual(new double[5], Arrivals.Times(5, double.PositiveInfinity, ArrivalDistribution.Poisson, 1, new Random(0)));
 
     [TestMethod]
+    [DataRow(1e-6, 0.01)]
+    [DataRow(1e-6, 1e4)]
+    [DataRow(1e6, 0.01)]
+    [DataRow(1e6, 1e4)]
+    public void Times_EndsOfTheRanges_AreFiniteAndGrowToTheRatesTime(double rate, double burstiness)
+    {
+        for (int seed = 0; seed < 50; seed++)
+        {
+            double[] times = Arrivals.Times(30, rate, ArrivalDistribution.Gamma, burstiness, new Random(seed));
+            Assert.AreEqual(29 / rate, times[^1], 1e-9 / rate, $"seed {seed}");
+            CollectionAssert.AreEqual(times.Order().ToArray(), times);
+        }
+    }
+
+    [TestMethod]
     public void Times_SameSeed_AreTheSame() => CollectionAssert.AreEqual(
         Arrivals.Times(50, 3, ArrivalDistribution.Poisson, 1, new Random(7)), Arrivals.Times(50, 3, ArrivalDistribution.Poisson, 1, new Random(7)));
 }

@@ -48,8 +48,27 @@ public sealed class ServingBenchmarkTests
     [TestMethod]
     public async Task Run_SequencesThatDoNotFit_SaysSo()
     {
-        var error = await Assert.ThrowsExactlyAsync<InvalidRequestException>(() => RunAsync(Small with { InputLen = 1020, OutputLen = 10 }));
-        StringAssert.Contains(error.Message, "ended after 4 of 10 tokens");
+        foreach (var (request, problem) in (List<(ServingRequest, string)>)
+        [
+            (Small with { InputLen = 1015, OutputLen = 10 }, "random-input-len: prompts of up to 1015 tokens and 10 new ones do not fit max-model-len, 1024"),
+            (Small with { InputLen = 700, OutputLen = 10, RangeRatio = 0.5 }, "prompts of up to 1050 tokens and 15 new ones"),
+            (Small with { InputLen = int.MaxValue, OutputLen = int.MaxValue, RangeRatio = 0.5 }, "prompts of up to 3221225471 tokens"),
+        ])
+            StringAssert.Contains((await Assert.ThrowsExactlyAsync<InvalidOptionException>(() => RunAsync(request))).Message, problem);
+    }
+
+    [TestMethod]
+    public async Task Run_SequencesThatJustFit_EndWell() =>
+        Assert.AreEqual((2, 0), (await RunAsync(Small with { NumPrompts = 2, InputLen = 1014, OutputLen = 10 })) is [var result] ? (result.Completed, result.Failed) : default);
+
+    [TestMethod]
+    public async Task Run_OneRequestOfOneToken_HasNoTimeBetweenTokens()
+    {
+        var result = (await RunAsync(Small with { NumPrompts = 1, OutputLen = 1, RequestRates = [1e-6] })).Single();
+        Assert.AreEqual((1, 1L, null, null), (result.Completed, result.TotalOutputTokens, result.TpotMs.Mean, result.ItlMs.Mean));
+        Assert.AreEqual(result.TtftMs.Mean, result.E2elMs.Mean);
+        ServingLatency[] all = [result.TtftMs, result.E2elMs];
+        Assert.IsTrue(all.All(latency => double.IsFinite(latency.Mean!.Value) && latency.Std == 0));
     }
 
     [TestMethod]
@@ -67,7 +86,10 @@ public sealed class ServingBenchmarkTests
         foreach (var (request, problem) in (List<(ServingRequest, string)>)
         [
             (Small with { NumPrompts = 0 }, "num-prompts: 0"), (Small with { RequestRates = [1, 0] }, "request-rate: 0"), (Small with { RequestRates = [double.NaN] }, "request-rate: NaN"),
-            (Small with { RequestRates = [] }, "request-rate"), (Small with { Burstiness = 0 }, "burstiness: 0"), (Small with { RangeRatio = 1 }, "random-range-ratio: 1"),
+            (Small with { RequestRates = [] }, "request-rate"), (Small with { Burstiness = 0 }, "burstiness: 0"),
+            (Small with { Burstiness = 1e-300 }, "burstiness: 1E-300 must be in [0.01, 10000]"), (Small with { Burstiness = double.NaN }, "burstiness: NaN"),
+            (Small with { RequestRates = [1e300] }, "request-rate: 1E+300 must be at most 1000000, or inf"), (Small with { RequestRates = [1e-320] }, "6 requests come in"),
+            (Small with { RequestRates = [1e-9] }, "6 requests come in 5"), (Small with { RangeRatio = 1 }, "random-range-ratio: 1"),
             (Small with { Percentiles = [101] }, "metric-percentiles: 101"), (Small with { Goodput = new Dictionary<string, double> { ["x"] = 1 } }, "goodput: 'x'"),
             (Small with { MaxConcurrency = 0 }, "max-concurrency: 0"),
         ])

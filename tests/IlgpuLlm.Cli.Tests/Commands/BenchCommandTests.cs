@@ -62,6 +62,17 @@ public sealed class BenchCommandTests
     }
 
     [TestMethod]
+    [Timeout(60_000, CooperativeCancellation = false)]
+    [DataRow("latency --output-len 1000 --num-iters 10000")]
+    [DataRow("throughput --num-prompts 100000 --input-len 1")]
+    public async Task Bench_Cancelled_EndsWith130(string command)
+    {
+        using var cancellation = new CancellationTokenSource(TimeSpan.FromSeconds(2));
+        var result = await CommandLine.RunAsync(["bench", .. command.Split(' '), "--device", "cpu"], "", new StringWriter(), cancellation.Token);
+        Assert.AreEqual((130, "", ""), (result.ExitCode, result.Out, result.Error));
+    }
+
+    [TestMethod]
     public async Task Latency_NumbersOutOfRange_AreUsageErrors()
     {
         (await CommandLine.RunAsync("bench", "latency", "--device", "cpu", "--batch-size", "0")).AssertError(2, "batch-size: 0 must be at least 1");

@@ -38,6 +38,8 @@ public sealed class BenchServeCommandTests
         (await Run("--goodput", "ttft")).AssertError(2, "--goodput: 'ttft' is not a metric with its limit");
         (await Run("--goodput", "ttft:x")).AssertError(2, "--goodput: 'ttft:x' is not a metric with its limit");
         (await Run("--goodput", "itl:5")).AssertError(2, "--goodput: 'itl' is not a metric");
+        (await Run("--input-len", "1000", "--output-len", "100")).AssertError(2, "--random-input-len: prompts of up to 1000 tokens and 100 new ones do not fit max-model-len, 1024");
+        (await Run("--html", "/no/such/folder/serve.html")).AssertError(1, "/no/such/folder/serve.html: cannot be written");
         (await Run("--metric-percentiles", "101")).AssertError(2, "--metric-percentiles: 101");
 
         static Task<CommandLineResult> Run(params string[] args) => CommandLine.RunAsync(["bench", "serve", "--device", "cpu", .. args]);

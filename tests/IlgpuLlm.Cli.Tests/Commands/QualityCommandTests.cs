@@ -41,6 +41,11 @@ public sealed class QualityCommandTests
             (await CommandLine.RunAsync("quality", "--device", "cpu", "--ground-truth", file)).AssertError(1, $"{file}: is not a ground truth");
             (await CommandLine.RunAsync("quality", "--device", "cpu", "--questions", file)).AssertError(1, $"{file}: is not a list of questions");
             (await CommandLine.RunAsync("quality", "--device", "cpu", "--text", "/none.txt")).AssertError(1, "/none.txt");
+            (await CommandLine.RunAsync("quality", "--device", "cpu", "--output", file)).AssertError(1, $"{file}: cannot be written");
+            (await CommandLine.RunAsync("quality", "--device", "cpu", "--output", Path.Combine(file, "folder"))).AssertError(1, "cannot be written");
+            (await CommandLine.RunAsync("quality", "--device", "cpu", "--foo")).AssertError(2, "--foo");
+            await File.WriteAllTextAsync(file, "");
+            (await CommandLine.RunAsync("quality", "--device", "cpu", "--text", file)).AssertError(1, $"{file}: is empty");
             (await CommandLine.RunAsync("quality", "--device", "metal")).AssertError(1, "metal: is not supported");
         }
         finally

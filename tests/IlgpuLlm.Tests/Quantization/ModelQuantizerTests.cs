@@ -40,6 +40,17 @@ public sealed class ModelQuantizerTests
     }
 
     [TestMethod]
+    public void Run_Progress_GrowsInStepsFinerThanALayer()
+    {
+        using var folder = new TempFolder();
+        var shares = new Shares();
+        ModelQuantizer.Run(Options("llama-gqa", folder.Path) with { GroupSize = 32, Progress = shares });
+        CollectionAssert.AreEqual(shares.Order().ToList(), shares);
+        Assert.AreEqual(1, shares[^1], 1e-9);
+        Assert.IsTrue(shares.Zip(shares.Skip(1), (before, next) => next - before).Max() < 0.16, string.Join(' ', shares)); // a layer of two would be 0.425
+    }
+
+    [TestMethod]
     public void Run_Rtn_IsWhatQuantizationAtLoadGives()
     {
         using var folder = new TempFolder();
@@ -189,5 +200,10 @@ public sealed class ModelQuantizerTests
     {
         using var llm = new LLM(options with { Device = "cpu", DType = options.Quantization == "int4" ? "float16" : "float32" });
         return [.. new TokenScorer(llm).Logits(Ids).SelectMany(row => row)];
+    }
+
+    private sealed class Shares : List<double>, IProgress<double>
+    {
+        public void Report(double value) => Add(value);
     }
 }

@@ -30,21 +30,45 @@ public sealed class ChatTemplateLimitTests
     [DataRow("{{ [[1]] | tojson(indent=999999999) }}", "characters")]
     [DataRow("{{ ('x' * 100000).replace('', 'y' * 100000) }}", "steps")]
     [DataRow("{{ '\t\t'.expandtabs(999999999) }}", "characters")]
+    [DataRow("{{ ('<' * 3000000)|escape }}", "characters", 4_000_000)]
+    [DataRow("{{ ('<%' * 1000000)|urlencode }}", "characters", 4_000_000)]
+    [DataRow("{{ ('a' * 400000 ~ 'b' ~ 'a' * 400000) in ('a' * 400000 ~ 'b' * 400000) * 2 }}", "steps")]
+    [DataRow("{{ ('a' * 400000 ~ 'b' * 400000 + 'a').replace('a' * 300000 ~ 'b' ~ 'a' * 300000, '') }}", "steps")]
+    [DataRow("{{ 'x'.join(('a' * 400000 ~ 'b' * 400000).split('a' * 300000 ~ 'b' ~ 'a' * 300000)) }}", "steps")]
+    [DataRow("{% set x = 'a' * 3000000 %}{% for i in range(99999) %}{{ x[0] }}{% endfor %}", "steps")]
+    [DataRow("{% set x = 'a' * 300000 %}{% set y = (x ~ 'b',) * 90000 %}{{ (x ~ 'c').startswith(y) }}", "steps")]
+    [DataRow("{% set a = range(99999)|list %}{% set b = range(99999)|list %}{% for i in range(99999) %}{% set c = a == b %}{% endfor %}", "steps")]
+    [DataRow("{% set a = range(99999)|list %}{% set b = range(99999)|list %}{% for i in range(99999) %}{% set c = a < b %}{% endfor %}", "steps")]
+    [DataRow("{% set a = {'k': range(99999)|list} %}{% set b = {'k': range(99999)|list} %}{% for i in range(99999) %}{% set c = a == b %}{% endfor %}", "steps")]
     [DataRow("{{ 10 ** 10 ** 10 }}", "64 bits")]
     [DataRow("{{ range(9999999) }}", "Range too big")]
     [DataRow("{{ [].append(1) }}", "access to attribute 'append' of 'list' object is unsafe.")]
     [DataRow("{{ {}.update(a=1) }}", "access to attribute 'update' of 'dict' object is unsafe.")]
     [DataRow("{{ ''.__class__.__mro__ }}", "access to attribute '__class__' of 'str' object is unsafe.")]
     [DataRow("{% include 'x' %}", "not supported")]
-    public void Render_TooMuch_IsRefusedSoon(string template, string problem)
+    public void Render_TooMuch_IsRefusedSoon(string template, string problem, int maxOutputLength = 16_000_000)
     {
         // Fewer steps than by default, since other tests want the machine too.
-        var limits = new ChatTemplateLimits { MaxSteps = 500_000 };
+        var limits = new ChatTemplateLimits { MaxSteps = 500_000, MaxOutputLength = maxOutputLength };
         var watch = Stopwatch.StartNew();
         string message = Assert.ThrowsExactly<ChatTemplateException>(() => ChatTemplate.Parse(template, limits: limits).Render([])).Message;
         StringAssert.Contains(message, problem);
         StringAssert.StartsWith(message, "chat template: line 1: ");
         Assert.IsLessThan(10, watch.Elapsed.TotalSeconds, "seconds");
+    }
+
+    [TestMethod]
+    [DataRow("{{ ('<' * 1000000)|striptags|length }}", "1000000")]
+    [DataRow("{{ ('<!--' * 300000)|striptags|length }}", "1200000")]
+    [DataRow("{{ ('<!--' * 300000 ~ 'a>b')|striptags }}", "b")]
+    [DataRow("{{ ('a ' * 200000).rsplit()|length }}", "200000")]
+    [DataRow("{{ ('a ' * 200000).rsplit(none, 3) == [('a ' * 199997)[:-1], 'a', 'a', 'a'] }}", "True")]
+    [DataRow("{{ (' a' * 200000).split()|length }}", "200000")]
+    public void Render_LongTexts_TakesTimeAsTheirLength(string template, string expected)
+    {
+        var watch = Stopwatch.StartNew();
+        Assert.AreEqual(expected, ChatTemplate.Parse(template).Render([]));
+        Assert.IsLessThan(5, watch.Elapsed.TotalSeconds, "seconds");
     }
 
     [TestMethod]

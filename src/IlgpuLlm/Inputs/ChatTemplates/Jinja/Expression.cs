@@ -148,7 +148,14 @@ internal sealed class FilterExpression(Expression? value, string name, Filter fi
         value is null ? throw new JinjaException($"filter '{name}' has no value") : Apply(context, scope, context.Evaluate(value, scope));
 
     /// <summary>Applies the filter to a text that a block has collected; what it is chained to is applied first.</summary>
-    public object Apply(RenderContext context, Scope scope, object input) => filter(context, input, arguments.Evaluate(context, scope));
+    public object Apply(RenderContext context, Scope scope, object input)
+    {
+        object result = filter(context, input, arguments.Evaluate(context, scope));
+        // Escaping, for instance, makes several characters of one.
+        if (result is string text)
+            context.CheckLength(text.Length);
+        return result;
+    }
 
     /// <summary>The filters of a <c>{% filter %}</c> block around the text, which stands where the innermost one has no value.</summary>
     public object ApplyChain(RenderContext context, Scope scope, string text) =>

@@ -155,7 +155,8 @@ internal static partial class Filters
 
     private static object RoundedToTens(long value, long numZeros)
     {
-        if (numZeros > 18)
+        // Negated, the least integer is itself.
+        if (numZeros is > 18 or < 0)
             return 0L;
         decimal scale = (decimal)Math.Pow(10, numZeros);
         decimal rounded = Math.Round(value / scale, MidpointRounding.ToEven) * scale;
@@ -232,18 +233,21 @@ internal static partial class Filters
 
     private static object StripTags(RenderContext context, object value, CallArguments arguments)
     {
-        string text = (string)NoArguments(arguments, "striptags", Text(context, value));
+        string text = Without(Without((string)NoArguments(arguments, "striptags", Text(context, value)), "<!--", "-->"), "<", ">");
+        return System.Net.WebUtility.HtmlDecode(string.Join(' ', text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)));
+    }
+
+    // What begins and does not end stays.
+    private static string Without(string text, string begin, string end)
+    {
         var result = new System.Text.StringBuilder();
-        for (int i = 0; i < text.Length;)
+        int start = 0;
+        while (text.IndexOf(begin, start, StringComparison.Ordinal) is >= 0 and var from && text.IndexOf(end, from, StringComparison.Ordinal) is >= 0 and var to)
         {
-            bool isComment = string.CompareOrdinal(text, i, "<!--", 0, 4) == 0;
-            int end = text[i] != '<' ? -1 : isComment ? text.IndexOf("-->", i, StringComparison.Ordinal) : text.IndexOf('>', i);
-            if (end < 0)
-                result.Append(text[i++]);
-            else
-                i = end + (isComment ? 3 : 1);
+            result.Append(text, start, from - start);
+            start = to + end.Length;
         }
-        return System.Net.WebUtility.HtmlDecode(string.Join(' ', result.ToString().Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)));
+        return result.Append(text, start, text.Length - start).ToString();
     }
 
     private static object FileSize(RenderContext context, object value, CallArguments arguments)

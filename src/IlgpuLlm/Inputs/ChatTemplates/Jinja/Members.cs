@@ -52,11 +52,24 @@ internal static class Members
                 return new JinjaList([.. Indices(list.Items.Count, start, stop, step).Values().Select(i => list.Items[(int)i])], list.IsTuple);
             case JinjaRange range:
                 var part = Indices(range.Count, start, stop, step);
-                return new JinjaRange(range.Start + part.Start * range.Step, range.Start + part.Stop * range.Step, range.Step * part.Step);
+                return Slice(range, part);
             case JinjaDict:
                 throw new JinjaException("unhashable type: 'slice'");
             default:
                 throw new JinjaException($"'{Operators.TypeName(target)}' object is not subscriptable");
+        }
+    }
+
+    private static JinjaRange Slice(JinjaRange range, JinjaRange part)
+    {
+        try
+        {
+            Int128 start = range.Start, step = range.Step;
+            return checked(new JinjaRange((long)(start + part.Start * step), (long)(start + part.Stop * step), (long)(step * part.Step)));
+        }
+        catch (OverflowException)
+        {
+            throw new JinjaException("the range needs more than 64 bits");
         }
     }
 
@@ -120,9 +133,9 @@ internal static class Members
 
     private static string? Character(RenderContext context, string text, object index)
     {
+        context.Charge(text.Length);
         if (!PythonText.HasSurrogates(text))
             return At(text.Length, index) is { } i ? text[(int)i].ToString() : null;
-        context.Charge(text.Length);
         return At(PythonText.Length(text), index) is { } j ? PythonText.Characters(text).ElementAt((int)j) : null;
     }
 

@@ -113,11 +113,13 @@ internal static partial class Operators
             case (JinjaList s, JinjaList t):
                 if (ReferenceEquals(s, t))
                     return true;
+                context.Charge(Math.Min(s.Items.Count, t.Items.Count));
                 return s.IsTuple == t.IsTuple && s.Items.Count == t.Items.Count
                     && context.Nested(() => s.Items.Zip(t.Items).All(pair => AreEqual(context, pair.First, pair.Second)));
             case (JinjaDict s, JinjaDict t):
                 if (ReferenceEquals(s, t))
                     return true;
+                context.Charge(Math.Min(s.Count, t.Count));
                 return s.Count == t.Count
                     && context.Nested(() => s.Items.All(item => t.Get(item.Key) is { } other && AreEqual(context, item.Value, other)));
             case (JinjaRange s, JinjaRange t):
@@ -172,6 +174,7 @@ internal static partial class Operators
     // The first items that differ decide; equal ones need no order.
     private static double Order(RenderContext context, string operation, JinjaList a, JinjaList b)
     {
+        context.Charge(Math.Min(a.Items.Count, b.Items.Count));
         foreach (var (x, y) in a.Items.Zip(b.Items))
         {
             if (!AreEqual(context, x, y))
@@ -186,9 +189,9 @@ internal static partial class Operators
         switch (container)
         {
             case string text:
-                context.Charge(text.Length);
-                return text.Contains(item as string ?? throw new JinjaException($"'in <string>' requires string as left operand, not {TypeName(item)}"),
-                    StringComparison.Ordinal);
+                string sought = item as string ?? throw new JinjaException($"'in <string>' requires string as left operand, not {TypeName(item)}");
+                context.ChargeSearch(text, sought);
+                return text.Contains(sought, StringComparison.Ordinal);
             case JinjaDict dict:
                 return dict.Get(item) is not null;
             case long or double or bool or JinjaNone or JinjaFunction or JinjaNamespace:

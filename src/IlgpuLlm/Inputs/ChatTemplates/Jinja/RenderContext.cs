@@ -9,6 +9,9 @@ internal sealed class RenderContext(ChatTemplateLimits limits, TimeProvider time
     // So many characters or items that an operation makes or reads count as a step.
     private const int UnitsPerStep = 16;
 
+    // What comparisons of texts read in the time of one character.
+    private const int CharsAtOnce = 64;
+
     private long _numSteps;
     private int _depth;
 
@@ -40,6 +43,12 @@ internal sealed class RenderContext(ChatTemplateLimits limits, TimeProvider time
         CheckLength(length);
         Charge(length);
     }
+
+    /// <summary>Counts a search: where a long text is sought, its beginning may be found at every place, and is compared there.</summary>
+    /// <param name="text">Where it is sought.</param>
+    /// <param name="sought">What is sought.</param>
+    /// <exception cref="JinjaException">There were too many steps.</exception>
+    public void ChargeSearch(string text, string sought) => Charge((long)text.Length * (1 + Math.Min(sought.Length, text.Length) / CharsAtOnce));
 
     /// <summary>Checks the length of a text.</summary>
     /// <exception cref="JinjaException">It is too long.</exception>

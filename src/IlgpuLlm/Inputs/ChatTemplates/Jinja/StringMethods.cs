@@ -108,7 +108,7 @@ internal static class StringMethods
     /// <summary>Replaces at most so many occurrences; a negative number: all.</summary>
     public static string Replace(RenderContext context, string text, string old, string replacement, long count)
     {
-        context.Charge(text.Length);
+        context.ChargeSearch(text, old);
         var result = new StringBuilder();
         int start = 0;
         // An empty text is found before each character and at the end.
@@ -130,8 +130,7 @@ internal static class StringMethods
     /// <summary>Puts spaces on both sides, as <c>str.center</c> does.</summary>
     public static string Center(RenderContext context, string text, long width, string fill = " ")
     {
-        long missing = Math.Max(0, width - PythonText.Length(text));
-        context.ChargeText(missing + text.Length);
+        long missing = Missing(context, text, width);
         long left = missing / 2 + (missing & width & 1);
         return Repeat(fill, left) + text + Repeat(fill, missing - left);
     }
@@ -167,6 +166,15 @@ internal static class StringMethods
         return result.ToString();
     }
 
+    // How many characters a text lacks to a width, which may be any integer.
+    private static long Missing(RenderContext context, string text, long width)
+    {
+        long missing = Math.Max(0, Math.Max(0, width) - PythonText.Length(text));
+        context.CheckLength(missing);
+        context.ChargeText(missing + text.Length);
+        return missing;
+    }
+
     private static string Repeat(string fill, long count) => fill.Length == 1 ? new string(fill[0], (int)count) : string.Concat(Enumerable.Repeat(fill, (int)count));
 
     private static string Pad(RenderContext context, string text, CallArguments arguments, string method)
@@ -178,15 +186,13 @@ internal static class StringMethods
             throw new JinjaException("The fill character must be exactly one character long");
         if (method == "center")
             return Center(context, text, width, fill);
-        long missing = Math.Max(0, width - PythonText.Length(text));
-        context.ChargeText(missing + text.Length);
+        long missing = Missing(context, text, width);
         return method == "ljust" ? text + Repeat(fill, missing) : Repeat(fill, missing) + text;
     }
 
     private static string ZeroFill(RenderContext context, string text, CallArguments arguments)
     {
-        long missing = Math.Max(0, Operators.ToInteger(arguments.BindPositional("zfill", 1, "width")[0]!, "the width") - PythonText.Length(text));
-        context.ChargeText(missing + text.Length);
+        long missing = Missing(context, text, Operators.ToInteger(arguments.BindPositional("zfill", 1, "width")[0]!, "the width"));
         int sign = text.Length > 0 && text[0] is '+' or '-' ? 1 : 0;
         return text[..sign] + Repeat("0", missing) + text[sign..];
     }
@@ -236,6 +242,7 @@ internal static class StringMethods
         var (part, offset, numSkipped) = Part(context, text, values[1], values[2]);
         if (offset < 0)
             return null;
+        context.ChargeSearch(part, sought);
         int at = isLast ? part.LastIndexOf(sought, StringComparison.Ordinal) : part.IndexOf(sought, StringComparison.Ordinal);
         return at < 0 ? null : numSkipped + PythonText.Length(part[..at]);
     }
@@ -245,6 +252,7 @@ internal static class StringMethods
         object?[] values = arguments.BindPositional("count", 1, "sub", "start", "end");
         string sought = Operators.ToString(values[0]!, "count() argument");
         var (part, offset, _) = Part(context, text, values[1], values[2]);
+        context.ChargeSearch(part, sought);
         return offset < 0 ? 0L : sought.Length == 0 ? PythonText.Length(part) + 1L : (long)part.AsSpan().Count(sought);
     }
 
@@ -255,7 +263,13 @@ internal static class StringMethods
         var (part, offset, _) = Part(context, text, values[1], values[2]);
         var affixes = values[0] is JinjaList { IsTuple: true } tuple ? tuple.Items : [values[0]!];
         return affixes.Select(affix => affix as string ?? throw new JinjaException($"{method} first arg must be str or a tuple of str, not {Operators.TypeName(affix)}"))
-            .Any(affix => offset >= 0 && (isStart ? part.StartsWith(affix, StringComparison.Ordinal) : part.EndsWith(affix, StringComparison.Ordinal)));
+            .Any(affix => Charged(affix) && offset >= 0 && (isStart ? part.StartsWith(affix, StringComparison.Ordinal) : part.EndsWith(affix, StringComparison.Ordinal)));
+
+        bool Charged(string affix)
+        {
+            context.Charge(Math.Min(affix.Length, part.Length));
+            return true;
+        }
     }
 
     private static object Partition(RenderContext context, string text, CallArguments arguments, bool isLast)
@@ -263,6 +277,7 @@ internal static class StringMethods
         string separator = Argument(context, text, arguments, isLast ? "rpartition" : "partition");
         if (separator.Length == 0)
             throw new JinjaException("empty separator");
+        context.ChargeSearch(text, separator);
         int at = isLast ? text.LastIndexOf(separator, StringComparison.Ordinal) : text.IndexOf(separator, StringComparison.Ordinal);
         return at >= 0 ? JinjaList.Tuple(text[..at], separator, text[(at + separator.Length)..]) : isLast ? JinjaList.Tuple("", "", text) : JinjaList.Tuple(text, "", "");
     }
@@ -309,15 +324,16 @@ internal static class StringMethods
             most = long.MaxValue;
         context.Charge(text.Length);
         var parts = values[0] is null or JinjaNone ? SplitAtSpaces(text, most, isFromEnd)
-            : SplitAt(text, Operators.ToString(values[0]!, "the separator"), most, isFromEnd);
+            : SplitAt(context, text, Operators.ToString(values[0]!, "the separator"), most, isFromEnd);
         context.Charge(parts.Count * 8L);
         return new JinjaList(parts);
     }
 
-    private static List<object> SplitAt(string text, string separator, long most, bool isFromEnd)
+    private static List<object> SplitAt(RenderContext context, string text, string separator, long most, bool isFromEnd)
     {
         if (separator.Length == 0)
             throw new JinjaException("empty separator");
+        context.ChargeSearch(text, separator);
         List<object> parts = [];
         if (isFromEnd)
         {
@@ -340,11 +356,14 @@ internal static class StringMethods
         List<object> parts = [];
         if (isFromEnd)
         {
-            string head = PythonText.TrimEnd(text);
-            for (int at; parts.Count < most && (at = head.AsSpan().LastIndexOfAny(PythonText.Spaces)) >= 0; head = PythonText.TrimEnd(head[..at]))
-                parts.Add(head[(at + 1)..]);
-            if (head.Length > 0)
-                parts.Add(head);
+            int end = text.AsSpan().LastIndexOfAnyExcept(PythonText.Spaces) + 1;
+            for (int at; parts.Count < most && (at = text.AsSpan(0, end).LastIndexOfAny(PythonText.Spaces)) >= 0;)
+            {
+                parts.Add(text[(at + 1)..end]);
+                end = text.AsSpan(0, at).LastIndexOfAnyExcept(PythonText.Spaces) + 1;
+            }
+            if (end > 0)
+                parts.Add(text[..end]);
             parts.Reverse();
             return parts;
         }

@@ -61,7 +61,12 @@ internal sealed class JinjaDict(RenderContext context)
 
     private sealed class KeyComparer(RenderContext context) : IEqualityComparer<object>
     {
-        public new bool Equals(object? x, object? y) => Operators.AreEqual(context, x!, y!);
+        // Many keys may have one hash, and each look-up then compares with all of them.
+        public new bool Equals(object? x, object? y)
+        {
+            context.Charge(0);
+            return Operators.AreEqual(context, x!, y!);
+        }
 
         // Equal values have equal hashes: 1, 1.0 and True are one key.
         public int GetHashCode(object value) => value switch
