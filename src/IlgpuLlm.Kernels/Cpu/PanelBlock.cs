@@ -21,6 +21,9 @@ internal readonly unsafe struct PanelBlock
     /// </summary>
     public byte* Data { get; init; }
 
+    /// <summary>The bits of an element.</summary>
+    public int InputBits => Format switch { PanelFormat.F32 => 32, PanelFormat.F16 => 16, PanelFormat.Int8 => 8, _ => 4 };
+
     /// <summary>Codes: the scales of the panel's groups, [numGroups, panelWidth].</summary>
     public Half* Scales { get; init; }
 

@@ -68,7 +68,10 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec> : CpuKernels
         bool isWidened = rows > (isQuantized ? 1 : block.Format == PanelFormat.F16 ? TSimd.TileRows : int.MaxValue);
         if (isWidened)
             Widen(block, widened);
-        for (int row = 0, tile; row < rows; row += tile)
+        // While several tiles use a block they fetch the next one between them, which lies behind it; a single one runs ahead of itself.
+        int numTiles = (rows + TSimd.TileRows - 1) / TSimd.TileRows, inputBytes = block.InputBits * panelWidth / 8, aheadStep = (inputBytes + numTiles - 1) / numTiles;
+        byte* ahead = block.Data + (numTiles == 1 ? Prefetch.StreamDistance : (nint)depth * inputBytes);
+        for (int row = 0, tile; row < rows; row += tile, ahead += (nint)depth * aheadStep)
         {
             tile = MicroKernels<TSimd, TVec>.TileRows(rows - row);
             float* a = packed + row * depth, target = c + (nint)row * outFeatures + column;
@@ -81,11 +84,11 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec> : CpuKernels
             if (isQuantized && !isWidened)
                 MultiplyRow(block, packed, to, overwrite);
             else if (block.Format != PanelFormat.F16)
-                MicroKernels<TSimd, TVec>.Multiply<FloatPanels<TSimd, TVec>>(tile, a, isWidened ? (byte*)widened : block.Data, depth, to, stride, overwrite);
+                MicroKernels<TSimd, TVec>.Multiply<FloatPanels<TSimd, TVec>>(tile, a, isWidened ? (byte*)widened : block.Data, depth, to, stride, overwrite, ahead, aheadStep);
             else if (isWidened)
-                MicroKernels<TSimd, TVec>.Multiply<WidenedHalfPanels<TSimd, TVec>>(tile, a, (byte*)widened, depth, to, stride, overwrite);
+                MicroKernels<TSimd, TVec>.Multiply<WidenedHalfPanels<TSimd, TVec>>(tile, a, (byte*)widened, depth, to, stride, overwrite, ahead, aheadStep);
             else
-                MicroKernels<TSimd, TVec>.Multiply<HalfPanels<TSimd, TVec>>(tile, a, block.Data, depth, to, stride, overwrite);
+                MicroKernels<TSimd, TVec>.Multiply<HalfPanels<TSimd, TVec>>(tile, a, block.Data, depth, to, stride, overwrite, ahead, aheadStep);
             if (isEdge)
                 CopyTile(edge, panelWidth, target, outFeatures, tile, columns);
         }

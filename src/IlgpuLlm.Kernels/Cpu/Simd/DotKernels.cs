@@ -21,6 +21,7 @@ internal static unsafe class DotKernels<TSimd, TVec>
             TVec sum = default;
             for (int block = 0; block < numBlocks; block++, codes += 4 * Chunk, x += 32)
             {
+                Prefetch.Ahead(codes, 4 * Chunk);
                 TVec shorts = TSimd.AddShorts(TSimd.AddShorts(MultiplyChunk4(codes, x), MultiplyChunk4(codes + Chunk, x + 8)),
                     TSimd.AddShorts(MultiplyChunk4(codes + 2 * Chunk, x + 16), MultiplyChunk4(codes + 3 * Chunk, x + 24)));
                 sum = TSimd.MulAdd(TSimd.ShortsToFloats(shorts), TSimd.Broadcast(scales[block]), sum);
@@ -32,6 +33,7 @@ internal static unsafe class DotKernels<TSimd, TVec>
             sums[row] = default;
         for (int block = 0; block < numBlocks; block++, codes += 4 * Chunk)
         {
+            Prefetch.Ahead(codes, 4 * Chunk);
             TSimd.SplitNibbles(codes, out TVec c0, out TVec c1);
             TSimd.SplitNibbles(codes + Chunk, out TVec c2, out TVec c3);
             TSimd.SplitNibbles(codes + 2 * Chunk, out TVec c4, out TVec c5);
@@ -57,6 +59,8 @@ internal static unsafe class DotKernels<TSimd, TVec>
         for (int row = 0; row < rows; row++)
             sums[row] = default;
         for (int block = 0; block < numBlocks; block++, codes += 8 * Chunk)
+        {
+            Prefetch.Ahead(codes, 8 * Chunk);
             for (int row = 0; row < rows; row++, x += 64, scales++)
             {
                 TVec ints = default;
@@ -68,6 +72,7 @@ internal static unsafe class DotKernels<TSimd, TVec>
                 }
                 sums[row] = TSimd.MulAdd(TSimd.IntsToFloats(ints), TSimd.Broadcast(*scales), sums[row]);
             }
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -8,15 +8,23 @@ namespace IlgpuLlm.Kernels.Cpu.Simd;
 /// </summary>
 internal static unsafe partial class MicroKernels<TSimd, TVec>
 {
+    /// <summary>The rows of a tile; of <see cref="None"/>, whose size is a byte, none.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static int Rows<TTile>()
+        where TTile : unmanaged, ITile
+        => sizeof(TTile) / (2 * sizeof(TVec));
+
     private interface ITile
     {
-        /// <summary>sums[r] += a[r * step] * (b0, b1). Returns a behind the last row's.</summary>
-        float* MulAdd(float* a, int step, TVec b0, TVec b1);
+        /// <summary>sums[r] += a[r * step] * (b0, b1).</summary>
+        void MulAdd(float* a, int step, TVec b0, TVec b1);
     }
 
     private struct None : ITile
     {
-        public readonly float* MulAdd(float* a, int step, TVec b0, TVec b1) => a;
+        public readonly void MulAdd(float* a, int step, TVec b0, TVec b1)
+        {
+        }
     }
 
     private struct One : ITile
@@ -25,12 +33,11 @@ internal static unsafe partial class MicroKernels<TSimd, TVec>
         private TVec _sum1;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public float* MulAdd(float* a, int step, TVec b0, TVec b1)
+        public void MulAdd(float* a, int step, TVec b0, TVec b1)
         {
             TVec x = TSimd.Broadcast(*a);
             _sum0 = TSimd.MulAdd(x, b0, _sum0);
             _sum1 = TSimd.MulAdd(x, b1, _sum1);
-            return a + step;
         }
     }
 
@@ -44,6 +51,10 @@ internal static unsafe partial class MicroKernels<TSimd, TVec>
 #pragma warning restore CS0649, IDE0044
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public float* MulAdd(float* a, int step, TVec b0, TVec b1) => _second.MulAdd(_first.MulAdd(a, step, b0, b1), step, b0, b1);
+        public void MulAdd(float* a, int step, TVec b0, TVec b1)
+        {
+            _first.MulAdd(a, step, b0, b1);
+            _second.MulAdd(a + Rows<TFirst>() * step, step, b0, b1);
+        }
     }
 }

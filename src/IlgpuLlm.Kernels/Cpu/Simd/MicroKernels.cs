@@ -16,17 +16,20 @@ internal static unsafe partial class MicroKernels<TSimd, TVec>
     /// <summary>The rows of the next tile when so many are left.</summary>
     public static int TileRows(int remaining) => Math.Min(remaining, TSimd.TileRows);
 
-    /// <summary>Runs the tile of <paramref name="rows"/> rows, 1 to 12.</summary>
-    public static void Multiply<TPanels>(int rows, float* a, byte* b, int depth, float* c, nint stride, bool overwrite)
+    /// <summary>
+    /// Runs the tile of <paramref name="rows"/> rows, 1 to 12, and with each input asks for memory that will be read later: from <paramref name="ahead"/> on,
+    /// <paramref name="aheadStep"/> bytes an input.
+    /// </summary>
+    public static void Multiply<TPanels>(int rows, float* a, byte* b, int depth, float* c, nint stride, bool overwrite, byte* ahead, nint aheadStep)
         where TPanels : struct, IPanelReader<TVec>
     {
         float* end = a + depth * rows;
         if (rows < 4)
-            Multiply<TPanels, None>(rows, a, b, end, c, stride, overwrite);
+            Multiply<TPanels, None>(rows, a, b, end, c, stride, overwrite, ahead, aheadStep);
         else if (rows < 8)
-            Multiply<TPanels, Both<Both<One, One>, Both<One, One>>>(rows - 4, a, b, end, c, stride, overwrite);
+            Multiply<TPanels, Both<Both<One, One>, Both<One, One>>>(rows - 4, a, b, end, c, stride, overwrite, ahead, aheadStep);
         else
-            Multiply<TPanels, Both<Both<Both<One, One>, Both<One, One>>, Both<Both<One, One>, Both<One, One>>>>(rows - 8, a, b, end, c, stride, overwrite);
+            Multiply<TPanels, Both<Both<Both<One, One>, Both<One, One>>, Both<Both<One, One>, Both<One, One>>>>(rows - 8, a, b, end, c, stride, overwrite, ahead, aheadStep);
     }
 
     /// <summary>Widens halves: a row of the cache.</summary>
@@ -67,33 +70,38 @@ internal static unsafe partial class MicroKernels<TSimd, TVec>
     }
 
     /// <summary>The rows of <typeparamref name="TRows"/> and <paramref name="more"/> of them, 0 to 4.</summary>
-    private static void Multiply<TPanels, TRows>(int more, float* a, byte* b, float* end, float* c, nint stride, bool overwrite)
+    private static void Multiply<TPanels, TRows>(int more, float* a, byte* b, float* end, float* c, nint stride, bool overwrite, byte* ahead, nint aheadStep)
         where TPanels : struct, IPanelReader<TVec>
         where TRows : unmanaged, ITile
     {
         switch (more)
         {
-            case 0: Run<TPanels, TRows, None>(a, b, end, c, stride, overwrite); break;
-            case 1: Run<TPanels, One, TRows>(a, b, end, c, stride, overwrite); break;
-            case 2: Run<TPanels, Both<One, One>, TRows>(a, b, end, c, stride, overwrite); break;
-            case 3: Run<TPanels, Both<Both<One, One>, One>, TRows>(a, b, end, c, stride, overwrite); break;
-            default: Run<TPanels, Both<Both<One, One>, Both<One, One>>, TRows>(a, b, end, c, stride, overwrite); break;
+            case 0: Run<TPanels, TRows, None>(a, b, end, c, stride, overwrite, ahead, aheadStep); break;
+            case 1: Run<TPanels, One, TRows>(a, b, end, c, stride, overwrite, ahead, aheadStep); break;
+            case 2: Run<TPanels, Both<One, One>, TRows>(a, b, end, c, stride, overwrite, ahead, aheadStep); break;
+            case 3: Run<TPanels, Both<Both<One, One>, One>, TRows>(a, b, end, c, stride, overwrite, ahead, aheadStep); break;
+            default: Run<TPanels, Both<Both<One, One>, Both<One, One>>, TRows>(a, b, end, c, stride, overwrite, ahead, aheadStep); break;
         }
     }
 
     // These loops must not wait for tier 1.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Run<TPanels, TFirst, TSecond>(float* a, byte* b, float* end, float* c, nint stride, bool overwrite)
+    [SkipLocalsInit]
+    private static void Run<TPanels, TFirst, TSecond>(float* a, byte* b, float* end, float* c, nint stride, bool overwrite, byte* ahead, nint aheadStep)
         where TPanels : struct, IPanelReader<TVec>
         where TFirst : unmanaged, ITile
         where TSecond : unmanaged, ITile
     {
         TFirst first = default;
         TSecond second = default;
-        for (; a < end; b += TPanels.Stride)
+        for (; a < end; a += Rows<TFirst>() + Rows<TSecond>(), b += TPanels.Stride, ahead += aheadStep)
         {
             TPanels.Load(b, out TVec b0, out TVec b1);
-            a = second.MulAdd(first.MulAdd(a, 1, b0, b1), 1, b0, b1);
+            Prefetch.Line(ahead);
+            if (TPanels.Stride > Prefetch.LineLength)
+                Prefetch.Line(ahead + Prefetch.LineLength);
+            first.MulAdd(a, 1, b0, b1);
+            second.MulAdd(a + Rows<TFirst>(), 1, b0, b1);
         }
         // Copies, since sums whose address is taken would live in memory.
         TFirst firstSums = first;

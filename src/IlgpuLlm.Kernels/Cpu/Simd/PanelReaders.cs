@@ -44,6 +44,7 @@ internal readonly unsafe struct HalfPanels<TSimd, TVec> : IPanelReader<TVec>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Load(byte* source, out TVec b0, out TVec b1)
     {
+        Prefetch.Soon(source);
         b0 = TSimd.LoadPackedHalf((ushort*)source);
         b1 = TSimd.LoadPackedHalf((ushort*)source + TSimd.Count);
     }

@@ -67,6 +67,7 @@ internal static unsafe class QuantizedKernels<TSimd, TVec>
             end = LoadGroup(block, k, out TVec scale0, out TVec scale1, out TVec offset0, out TVec offset1);
             for (; k < end - 1; k += 2, codes += PanelWidth)
             {
+                Prefetch.Ahead(codes, PanelWidth);
                 TVec x = TSimd.Broadcast(row[k]), y = TSimd.Broadcast(row[k + 1]);
                 TSimd.LoadNibbles(codes, out TVec even0, out TVec odd0);
                 TSimd.LoadNibbles(codes + TSimd.Count, out TVec even1, out TVec odd1);
@@ -98,6 +99,7 @@ internal static unsafe class QuantizedKernels<TSimd, TVec>
             end = LoadGroup(block, k, out TVec scale0, out TVec scale1, out TVec offset0, out TVec offset1);
             for (; k < end; k++, codes += PanelWidth)
             {
+                Prefetch.Ahead(codes, PanelWidth);
                 TVec x = TSimd.Broadcast(row[k]);
                 sum0 = TSimd.MulAdd(x, TSimd.MulAdd(TSimd.LoadBytes(codes), scale0, offset0), sum0);
                 sum1 = TSimd.MulAdd(x, TSimd.MulAdd(TSimd.LoadBytes(codes + TSimd.Count), scale1, offset1), sum1);

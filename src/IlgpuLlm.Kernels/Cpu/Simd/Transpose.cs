@@ -18,10 +18,10 @@ internal static unsafe class Transpose
             Vector128<float> a = Vector128.Load(source + k) * scale, b = Vector128.Load(source + stride + k) * scale;
             Vector128<float> c = Vector128.Load(source + 2 * stride + k) * scale, d = Vector128.Load(source + 3 * stride + k) * scale;
             Vector128<float> ab = Low(a, b), cd = Low(c, d), ab2 = High(a, b), cd2 = High(c, d);
-            Vector128.Create(ab.GetLower(), cd.GetLower()).Store(target);
-            Vector128.Create(ab.GetUpper(), cd.GetUpper()).Store(target + step);
-            Vector128.Create(ab2.GetLower(), cd2.GetLower()).Store(target + 2 * step);
-            Vector128.Create(ab2.GetUpper(), cd2.GetUpper()).Store(target + 3 * step);
+            LowPairs(ab, cd).Store(target);
+            HighPairs(ab, cd).Store(target + step);
+            LowPairs(ab2, cd2).Store(target + 2 * step);
+            HighPairs(ab2, cd2).Store(target + 3 * step);
         }
         for (; k < count; k++, target += step)
             for (int r = 0; r < 4; r++)
@@ -41,4 +41,20 @@ internal static unsafe class Transpose
         => Sse.IsSupported ? Sse.UnpackHigh(a, b)
             : AdvSimd.Arm64.IsSupported ? AdvSimd.Arm64.ZipHigh(a, b)
             : Vector128.Create(a[2], b[2], a[3], b[3]);
+
+    // Not by the halves of vectors, which the JIT takes through memory: 4 cycles an element.
+
+    /// <summary>[a0, a1, b0, b1].</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<float> LowPairs(Vector128<float> a, Vector128<float> b)
+        => Sse2.IsSupported ? Sse2.UnpackLow(a.AsDouble(), b.AsDouble()).AsSingle()
+            : AdvSimd.Arm64.IsSupported ? AdvSimd.Arm64.ZipLow(a.AsDouble(), b.AsDouble()).AsSingle()
+            : Vector128.Create(a[0], a[1], b[0], b[1]);
+
+    /// <summary>[a2, a3, b2, b3].</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<float> HighPairs(Vector128<float> a, Vector128<float> b)
+        => Sse2.IsSupported ? Sse2.UnpackHigh(a.AsDouble(), b.AsDouble()).AsSingle()
+            : AdvSimd.Arm64.IsSupported ? AdvSimd.Arm64.ZipHigh(a.AsDouble(), b.AsDouble()).AsSingle()
+            : Vector128.Create(a[2], a[3], b[2], b[3]);
 }
