@@ -23,6 +23,9 @@ internal struct DecodeArguments<T>
     public long PartialsAddress;
     public int BlockShift; // blockSize = 1 << BlockShift
     public int MaxSplits;
+
+    /// <summary>The fewest positions of a split.</summary>
+    public int SmallestSplit;
 }
 
 /// <summary>The scales of a cache of codes; not read where there are none.</summary>

@@ -69,7 +69,8 @@ internal sealed class DecodeAttentionKernel(GpuDevice device) : IDecodeAttention
         // No sequence is longer than its row of the block table; so many splits fit a graph whatever lengths it is used with.
         int maxSplits = DecodeSplits.Max(shape.NumKvHeads);
         long capacity = (long)batch.MaxBlocksPerSeq * cache.BlockSize;
-        int numSplits = (int)Math.Min(maxSplits, (capacity + DecodeSplits.Smallest - 1) / DecodeSplits.Smallest);
+        int smallest = DecodeSplits.Smallest(batch.NumSeqs * shape.NumKvHeads);
+        int numSplits = (int)Math.Min(maxSplits, (capacity + smallest - 1) / smallest);
         GpuBuffer keys = device.Own(cache.Keys), values = device.Own(cache.Values);
         var arguments = new DecodeArguments<ushort>
         {
@@ -89,6 +90,7 @@ internal sealed class DecodeAttentionKernel(GpuDevice device) : IDecodeAttention
             PartialsAddress = _partials.Address,
             BlockShift = BitOperations.Log2((uint)cache.BlockSize),
             MaxSplits = maxSplits,
+            SmallestSplit = smallest,
         };
         var config = new KernelConfig(new Index3D(shape.NumKvHeads, batch.NumSeqs, numSplits), new Index3D(GroupSize, 1, 1));
         Load(shape, cache.Keys.Type)(device.Stream, config, arguments, new HeadLayout(shape, cache, batch), DecodeScales.Of(device, cache, _partials));

@@ -42,7 +42,7 @@ internal static class FloatDecodeBody<TCache>
         int first = layout.SlidingWindow > 0 ? IntrinsicMath.Max(0, newest - layout.SlidingWindow + 1) : 0;
         int start = first & ~(StepKeys - 1);
         int length = newest + 1 - start;
-        int size = DecodeMerge<F32Element, float>.SplitSize(FloatDecodeKernel.SmallestSplit, length, arguments.MaxSplits);
+        int size = DecodeMerge<F32Element, float>.SplitSize(arguments.SmallestSplit, length, arguments.MaxSplits);
         int numSplits = (length + size - 1) / size;
         if (split >= numSplits)
             return;

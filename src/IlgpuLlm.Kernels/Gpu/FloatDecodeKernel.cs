@@ -97,6 +97,7 @@ internal sealed class FloatDecodeKernel(GpuDevice device) : IDisposable
             PartialsAddress = _partials.Address,
             BlockShift = BitOperations.Log2((uint)cache.BlockSize),
             MaxSplits = maxSplits,
+            SmallestSplit = SmallestSplit,
         };
         var config = new KernelConfig(new Index3D(shape.NumKvHeads, batch.NumSeqs, numSplits), new Index3D(GroupSize, 1, 1));
         Load(cache.Keys.Type)(device.Stream, config, arguments, new HeadLayout(shape, cache, batch), DecodeScales.Of(device, cache, _partials));
