@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Collections.Concurrent;
-using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
 using IlgpuLlm.Kernels;
 
@@ -47,6 +46,9 @@ internal sealed class Checkpoint : IWeightSource
     /// <exception cref="CheckpointException">There is no checkpoint, or a file is malformed.</exception>
     public static Checkpoint Open(string folder, IProgress<LoadProgress>? progress = null, ModelQuantization? quantization = null) =>
         new(folder, progress, quantization);
+
+    /// <inheritdoc/>
+    public int MaxConcurrentLayers => 4;
 
     /// <inheritdoc/>
     public bool Contains(string name) => _tensors.Find(name) is not null;
@@ -127,14 +129,8 @@ internal sealed class Checkpoint : IWeightSource
         int chunkRows = Math.Max(1, chunkBytes / rowBytes);
         if (chunkRows > ChunkRowAlignment)
             chunkRows -= chunkRows % ChunkRowAlignment;
-        try
-        {
-            Parallel.For(0, (rows + chunkRows - 1) / chunkRows, chunk => load(chunk * chunkRows, Math.Min(chunkRows, rows - chunk * chunkRows)));
-        }
-        catch (AggregateException error) when (error.InnerException is CheckpointException inner)
-        {
-            ExceptionDispatchInfo.Throw(inner);
-        }
+        ParallelLoad.For(
+            (rows + chunkRows - 1) / chunkRows, maxDegree: -1, chunk => load(chunk * chunkRows, Math.Min(chunkRows, rows - chunk * chunkRows)));
     }
 
     /// <summary>The module's codes; null where it has none.</summary>

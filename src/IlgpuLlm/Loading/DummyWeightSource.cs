@@ -16,6 +16,9 @@ internal sealed class DummyWeightSource(ulong seed = 0, ModelQuantization? quant
     private readonly Lock _lock = new();
 
     /// <inheritdoc/>
+    public int MaxConcurrentLayers => 1; // the device makes the weights
+
+    /// <inheritdoc/>
     public bool Contains(string name) => true;
 
     /// <inheritdoc/>

@@ -8,6 +8,9 @@ namespace IlgpuLlm.Loading;
 /// </summary>
 internal interface IWeightSource : IDisposable
 {
+    /// <summary>The layers that it is worth loading at a time: one matrix alone does not keep all cores busy to its end.</summary>
+    int MaxConcurrentLayers { get; }
+
     /// <summary>Whether there is a tensor of this name.</summary>
     bool Contains(string name);
 

@@ -33,9 +33,22 @@ internal sealed class LlamaLayer : IDisposable
     /// <summary>Fills the weights from the tensors model.layers.<paramref name="index"/>.*</summary>
     public void Load(IWeightSource source, Backend backend, ModelConfig config, int index)
     {
+        LoadNorms(source, backend, config, index);
+        LoadMatrices(source, config, index);
+    }
+
+    /// <summary>Fills the weights of the norms alone.</summary>
+    public void LoadNorms(IWeightSource source, Backend backend, ModelConfig config, int index)
+    {
         var modules = new LayerModules(config, index);
         source.LoadVector(modules.Prefix + "input_layernorm.weight", backend, InputNorm);
         source.LoadVector(modules.Prefix + "post_attention_layernorm.weight", backend, PostAttentionNorm);
+    }
+
+    /// <summary>Fills the matrices alone. Layers may do so at a time.</summary>
+    public void LoadMatrices(IWeightSource source, ModelConfig config, int index)
+    {
+        var modules = new LayerModules(config, index);
         Load(source, modules.Qkv, QkvProjection);
         Load(source, modules.Output, OutputProjection);
         Load(source, modules.GateUp, GateUpProjection);

@@ -81,7 +81,8 @@ internal sealed class LlamaModel : IDisposable
     {
         source.LoadRows("model.embed_tokens.weight", _embedding, 0, _config.VocabSize);
         for (int i = 0; i < _layers.Length; i++)
-            _layers[i].Load(source, _backend, _config, i);
+            _layers[i].LoadNorms(source, _backend, _config, i);
+        ParallelLoad.For(_layers.Length, source.MaxConcurrentLayers, i => _layers[i].LoadMatrices(source, _config, i));
         source.LoadVector("model.norm.weight", _backend, _finalNorm);
         if (_output != _embedding)
             source.LoadMatrix(new MatrixPart(_description.TieWordEmbeddings ? "model.embed_tokens" : "lm_head", _config.VocabSize, IsInLayer: false), _output, 0);

@@ -7,6 +7,8 @@ namespace IlgpuLlm.Quantization;
 /// <summary>Loads a <see cref="LlamaLayer"/> from floats in the machine's memory.</summary>
 internal sealed class HostWeightSource(LayerWeights weights) : IWeightSource
 {
+    public int MaxConcurrentLayers => 1;
+
     public bool Contains(string name) => weights.Matrices.Any(matrix => $"{matrix.Module}.weight" == name);
 
     public void LoadRows(string name, LinearWeight target, int firstRow, int rows) =>
