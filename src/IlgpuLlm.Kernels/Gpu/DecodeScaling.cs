@@ -63,12 +63,12 @@ internal readonly struct DecodeUnscaled : IDecodeScaling
 }
 
 /// <summary>
-/// A cache of codes. Weights are scaled by 128 times a value's scale, about the value itself: so the halves which hold weights keep what halves would keep of
-/// the values, and small values are not lost.
+/// A cache of codes. Weights are scaled by 64 times a value's scale, half of its largest element: so the halves which hold weights keep about what halves would
+/// keep of the values, large or small.
 /// </summary>
 internal readonly struct DecodeScaled : IDecodeScaling
 {
-    private const float WeightUnit = KvCodes.Zero;
+    private const float WeightUnit = 64f;
 
     public static bool HasScales => true;
 

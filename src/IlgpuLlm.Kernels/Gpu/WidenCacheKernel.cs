@@ -6,11 +6,12 @@ namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>
 /// Writes the blocks of a cache of codes that a batch's sequences see as halves to the same blocks of <see cref="KvCacheLayer.Widened"/>, for kernels that
-/// read halves: beside the attention of a prompt it takes little, as it reads each key once for all queries. A group a block of a sequence.
+/// read halves: beside the attention of a prompt it takes little, as it reads each key once for all queries. A group takes blocks of one sequence.
 /// </summary>
 internal sealed class WidenCacheKernel(GpuDevice device)
 {
     private const int GroupSize = 256;
+    private const int WantedGroups = 1056; // eight for each of an H100's multiprocessors; block tables of graphs are much longer than most sequences
 
     private static readonly GpuKernel Kernel = GpuKernel.Of("attention.widen", typeof(WidenCacheBody), GroupSize);
 
@@ -55,7 +56,8 @@ internal sealed class WidenCacheKernel(GpuDevice device)
             Positions = device.Own(batch.Positions).View<int>(),
             BlockTables = device.Own(batch.BlockTables).View<int>(),
         };
-        var config = new KernelConfig(new Index3D(batch.MaxBlocksPerSeq, batch.NumSeqs, 1), new Index3D(device.GroupSize(GroupSize), 1, 1));
+        int groupsOfSeq = Math.Clamp(WantedGroups / batch.NumSeqs, 1, batch.MaxBlocksPerSeq);
+        var config = new KernelConfig(new Index3D(groupsOfSeq, batch.NumSeqs, 1), new Index3D(device.GroupSize(GroupSize), 1, 1));
         _launch!(device.Stream, config, arguments, new HeadLayout(shape, cache, batch));
         return widened;
     }
@@ -85,15 +87,21 @@ internal static class WidenCacheBody
     {
         PtxIntrinsics.LaunchDependents();
         PtxIntrinsics.WaitForDependencies();
-        int sequence = Grid.IdxY, firstPosition = Grid.IdxX * layout.BlockSize;
+        int sequence = Grid.IdxY;
         int start = arguments.QueryStartLoc[sequence], end = arguments.QueryStartLoc[sequence + 1];
         if (end <= start)
             return;
         int first = arguments.Positions[start], last = arguments.Positions[end - 1];
+        if (first < 0)
+            return; // rows that only fill up a graph's batch
         int firstVisible = layout.SlidingWindow > 0 ? IntrinsicMath.Max(0, first - layout.SlidingWindow + 1) : 0;
-        if (first < 0 || firstPosition > last || firstPosition + layout.BlockSize <= firstVisible)
-            return;
-        int block = arguments.BlockTables[(long)sequence * layout.MaxBlocksPerSeq + Grid.IdxX];
+        long table = (long)sequence * layout.MaxBlocksPerSeq;
+        for (int i = firstVisible / layout.BlockSize + Grid.IdxX; i <= last / layout.BlockSize; i += Grid.DimX)
+            WidenBlock(arguments, layout, arguments.BlockTables[table + i]);
+    }
+
+    private static void WidenBlock(WidenCacheArguments arguments, HeadLayout layout, int block)
+    {
         int chunksPerRow = layout.HeadDim / ChunkElements, numChunks = layout.NumKvHeads * layout.BlockSize * chunksPerRow;
         long rows = (long)block * layout.NumKvHeads * layout.BlockSize, chunks = rows * chunksPerRow;
         var keyCodes = arguments.KeyCodes.AsAligned(8);

@@ -35,7 +35,12 @@ public sealed class EngineAllocationTests
     [DataRow("cuda", "llama-gqa", "float32", false)]
     [DataRow("cuda", null, "float16", false)]
     [DataRow("cuda", null, "float16", true)]
-    public void Step_SteadyDecode_AllocatesNeitherManagedMemoryNorBuffers(string device, string? zooModel, string dtype, bool batchInvariant)
+    [DataRow("cpu", "llama-gqa", "float16", false, "int8")]
+    [DataRow("cuda", null, "float16", false, "int8")]
+    [DataRow("cuda", null, "float16", true, "int8")]
+    [DataRow("cuda", null, "float32", false, "int8")]
+    public void Step_SteadyDecode_AllocatesNeitherManagedMemoryNorBuffers(
+        string device, string? zooModel, string dtype, bool batchInvariant, string kvCacheDtype = "auto")
     {
         if (device == "cuda" && !GoldenDevice.IsCuda)
             Assert.Inconclusive("skipped: needs a CUDA device");
@@ -46,6 +51,7 @@ public sealed class EngineAllocationTests
             Model = model?.Folder,
             Device = device == "cuda" ? GoldenDevice.Ilgpu : device,
             DType = dtype,
+            KvCacheDtype = kvCacheDtype,
             BatchInvariant = batchInvariant,
             NumThreads = 1, // all is done by this thread
             MaxNumSeqs = NumSequences,

@@ -44,21 +44,54 @@ public sealed class MemoryPlannerTests
         }).StartsWith("weights and workspace", StringComparison.Ordinal);
     }
 
+    [TestMethod]
+    public void Plan_CacheThatIsWidened_CountsALayerOfHalvesAsWorkspace()
+    {
+        var options = new EngineOptions { MaxNumBatchedTokens = 16, MaxNumSeqs = 4, MaxModelLen = 64 };
+        MemoryPlan plain = Plan(options with { NumBlocksOverride = 8 }, ElementType.U8, widensCache: false);
+        MemoryPlan widened = Plan(options with { NumBlocksOverride = 8 }, ElementType.U8, widensCache: true);
+        var attention = Describe().Shape.Attention;
+        Assert.AreEqual(2L * 16 * attention.KvWidth * 2, widened.BlockWorkspaceBytes, "keys and values of 16 tokens in one layer, two bytes each");
+        Assert.AreEqual(0, plain.BlockWorkspaceBytes);
+        Assert.AreEqual(8 * widened.BlockWorkspaceBytes, widened.WorkspaceBytes - plain.WorkspaceBytes);
+        Assert.AreEqual(plain.BlockBytes, widened.BlockBytes);
+
+        // What is planned by itself is within the budget, and a block more than what is named as the most does not fit.
+        MemoryPlan most = Plan(options with { MaxNumSeqs = 64 }, ElementType.U8, widensCache: true);
+        Assert.IsTrue(most.TotalBytes <= most.BudgetBytes && most.NumBlocks is > 16 and < 64 * 64 / 16, $"{most}");
+        var error = Assert.ThrowsExactly<ModelDoesNotFitException>(() => Plan(options with { NumBlocksOverride = 1 << 20 }, ElementType.U8, widensCache: true));
+        var match = Regex.Match(error.Message, "the largest that does has (\\d+) blocks, (\\d+) bytes");
+        Assert.IsTrue(match.Success, error.Message);
+        int fits = int.Parse(match.Groups[1].ValueSpan, CultureInfo.InvariantCulture);
+        Plan(options with { NumBlocksOverride = fits }, ElementType.U8, widensCache: true);
+        Assert.ThrowsExactly<ModelDoesNotFitException>(() => Plan(options with { NumBlocksOverride = fits + 1 }, ElementType.U8, widensCache: true));
+    }
+
     /// <summary>The error's message; empty if it fits.</summary>
     private static string Plan(EngineOptions options)
     {
-        var config = ModelConfigReader.Read(TestData.Committed("zoo", "llama-gqa", "config.json")) with { MaxPositionEmbeddings = 1 << 20 };
-        using var backend = new FakeBackend { MemoryBytes = MemoryBytes };
         try
         {
-            var description = ModelDescription.Llama(config);
-            var shape = LlamaModel.ShapeOf(config, description, ElementType.F32);
-            MemoryPlanner.Plan(backend, config, description, shape, LayerForms.Read(new DummyWeightSource(), config), options);
+            Plan(options, ElementType.F32, widensCache: false);
             return "";
         }
         catch (ModelDoesNotFitException e)
         {
             return e.Message;
         }
+    }
+
+    private static MemoryPlan Plan(EngineOptions options, ElementType kvCache, bool widensCache)
+    {
+        var (config, description, shape) = Describe();
+        using var backend = new FakeBackend { MemoryBytes = MemoryBytes, WidensCaches = widensCache };
+        return MemoryPlanner.Plan(backend, config, description, shape with { KvCache = kvCache }, LayerForms.Read(new DummyWeightSource(), config), options);
+    }
+
+    private static (ModelConfig Config, ModelDescription Description, ModelShape Shape) Describe()
+    {
+        var config = ModelConfigReader.Read(TestData.Committed("zoo", "llama-gqa", "config.json")) with { MaxPositionEmbeddings = 1 << 20 };
+        var description = ModelDescription.Llama(config);
+        return (config, description, LlamaModel.ShapeOf(config, description, ElementType.F32));
     }
 }

@@ -19,6 +19,10 @@ internal sealed class FakeBackend : Backend
 
     public long MemoryBytes { get; init; }
 
+    public bool WidensCaches { get; init; }
+
+    public override bool WidensCache(ModelShape model) => WidensCaches;
+
     public override DeviceMemory QueryMemory() => new(MemoryBytes, MemoryBytes);
 
     public override LinearWeight CreateLinear(int outFeatures, int inFeatures, ElementType storage, bool hasBias) => throw new NotSupportedException();
