@@ -62,6 +62,7 @@ public sealed partial class AsyncLLM : IAsyncDisposable
     /// <param name="requestId">Names the request in outputs and logs; unique among those that run. Null: one that begins with <c>auto-</c>.</param>
     /// <param name="cancellationToken">Aborts the request; its blocks are freed before the next step. So does leaving the loop early.</param>
     /// <exception cref="InvalidRequestException">The prompt or a parameter is not valid. Thrown by the first MoveNextAsync.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled; outputs that were not read yet are lost.</exception>
     /// <exception cref="EngineDeadException">The engine failed; no request can run any more.</exception>
     /// <exception cref="ObjectDisposedException">The engine was disposed.</exception>
     public async IAsyncEnumerable<RequestOutput> GenerateAsync(Prompt prompt, SamplingParams? sampling = null, string? requestId = null,
@@ -73,10 +74,20 @@ public sealed partial class AsyncLLM : IAsyncDisposable
         var request = _engine.Inputs.Process(requestId ?? $"auto-{Interlocked.Increment(ref _numRequests) - 1}", prompt, sampling);
         var stream = new Stream(request, arrivalTime);
         Send(new Command(stream, Abort: false));
+        // Not only when the caller asks for the next output, which may be long after.
+        using var abort = cancellationToken.UnsafeRegister(_ => Send(new Command(stream, Abort: true)), null);
         try
         {
             await foreach (var output in stream.Outputs.Reader.ReadAllAsync(cancellationToken).ConfigureAwait(false))
+            {
+                // Outputs that wait to be read do not keep the caller.
+                cancellationToken.ThrowIfCancellationRequested();
                 yield return output;
+                if (output.Finished)
+                    yield break;
+            }
+            // The engine was told before the reader was.
+            cancellationToken.ThrowIfCancellationRequested();
         }
         finally
         {

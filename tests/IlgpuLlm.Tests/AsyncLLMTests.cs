@@ -70,6 +70,63 @@ public sealed class AsyncLLMTests
     }
 
     [TestMethod]
+    public async Task GenerateAsync_CancelledWhileTheCallerIsBusy_FreesTheBlocksAndLosesWhatWaits()
+    {
+        using var source = new CancellationTokenSource();
+        // Long enough that the test does not see its end.
+        var endless = Greedy with { Temperature = 1, Seed = 1, MaxTokens = 1000, IgnoreEos = true, N = 8, OutputKind = RequestOutputKind.Delta };
+        await using var stream = _llm.GenerateAsync("Once", endless, cancellationToken: source.Token).GetAsyncEnumerator();
+        for (int i = 0; i < 3; i++)
+            Assert.IsTrue(await stream.MoveNextAsync());
+        await Task.Delay(200); // outputs pile up
+        await source.CancelAsync();
+        var watch = System.Diagnostics.Stopwatch.StartNew();
+        await AllBlocksFree();
+        Assert.IsLessThan(2, watch.Elapsed.TotalSeconds, "seconds");
+        await Assert.ThrowsAsync<OperationCanceledException>(async () => await stream.MoveNextAsync());
+    }
+
+    [TestMethod]
+    public async Task GenerateAsync_CancelledAtItsLastOutput_EndsWell()
+    {
+        using var source = new CancellationTokenSource();
+        int numTokens = 0;
+        await foreach (var output in _llm.GenerateAsync("Once", Greedy with { MaxTokens = 3, IgnoreEos = true, OutputKind = RequestOutputKind.Delta }, cancellationToken: source.Token))
+        {
+            numTokens += output.Outputs[0].TokenIds.Count;
+            if (output.Finished)
+                await source.CancelAsync();
+        }
+        Assert.AreEqual(3, numTokens);
+    }
+
+    [TestMethod]
+    public async Task GenerateAsync_CancelledAtAnyTime_ThrowsOrEndsAndLeavesNothing()
+    {
+        var random = new Random(5);
+        int numCancelled = 0, numDone = 0;
+        await Task.WhenAll(Enumerable.Range(0, 100).Select(async i =>
+        {
+            using var source = new CancellationTokenSource(TimeSpan.FromMilliseconds(random.Next(300)));
+            bool isFinished = false;
+            try
+            {
+                await foreach (var output in _llm.GenerateAsync($"Tale {i}", Greedy with { MaxTokens = 1 + i % 40 }, cancellationToken: source.Token))
+                    isFinished = output.Finished;
+                Assert.IsTrue(isFinished, "a request that was cancelled must not end as if it were done");
+                Interlocked.Increment(ref numDone);
+            }
+            catch (OperationCanceledException)
+            {
+                Assert.IsFalse(isFinished, "a request that is done must not be cancelled");
+                Interlocked.Increment(ref numCancelled);
+            }
+        }));
+        Assert.IsTrue(numCancelled > 0, $"{numDone} of 100 were done");
+        await AllBlocksFree();
+    }
+
+    [TestMethod]
     public async Task GenerateAsync_LoopLeftEarly_FreesTheBlocks()
     {
         await foreach (var _ in _llm.GenerateAsync("Once", Greedy with { MaxTokens = 1000 }))
