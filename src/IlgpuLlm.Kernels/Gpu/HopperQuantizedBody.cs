@@ -79,10 +79,12 @@ internal static class HopperQuantizedBody<TTile, TCodes, TRaw, TEpilogue>
 
     private static int NumStages => (TTile.SharedBytes - AlignmentBytes - BoxBytes) / (StageBytes + 2 * BarrierBytes);
 
-    private static int StagedBytes => (NumStages * StageBytes + AlignmentBytes - 1) / AlignmentBytes * AlignmentBytes;
+    /// <summary>Where boxes begin: as aligned as the stages.</summary>
+    private static int BoxOffset => (NumStages * StageBytes + AlignmentBytes - 1) / AlignmentBytes * AlignmentBytes;
 
     /// <summary>Stages and boxes. A narrow tile's sums take the place of its stages.</summary>
-    private static int DataBytes => BoxBytes + Math.Max(StagedBytes, TTile.IsWide ? 0 : HopperNarrowStore<TTile, TEpilogue>.StagedBytes);
+    private static int DataBytes =>
+        TTile.IsWide ? BoxOffset + BoxBytes : Math.Max(NumStages * StageBytes, HopperNarrowStore<TTile, TEpilogue>.StagedBytes);
 
     internal static void Body(long codes, long groups, long activationMap, HopperOutput output, QuantizedStream sizes, QuantizedGrid grid)
     {
@@ -139,7 +141,7 @@ internal static class HopperQuantizedBody<TTile, TCodes, TRaw, TEpilogue>
         PtxIntrinsics.TakeRegisters232();
         PtxIntrinsics.WaitForDependencies();
         int warpgroup = PtxIntrinsics.Here(Group.IdxX / WarpgroupSize), turn = 0;
-        uint boxes = memory + (uint)(StagedBytes + warpgroup * HopperTokenBoxStore<TEpilogue>.WarpgroupBytes);
+        uint boxes = memory + (uint)(BoxOffset + warpgroup * HopperTokenBoxStore<TEpilogue>.WarpgroupBytes);
         var at = new StageCursor();
         for (int tile = ClusterIndex(); tile < grid.NumTiles; tile += NumClusters())
         {
@@ -233,6 +235,7 @@ internal static class HopperQuantizedBody<TTile, TCodes, TRaw, TEpilogue>
             else
                 Wgmma.MultiplyAddRows<TTile>(first, memory + stage);
             Wgmma.WaitAll();
+            PtxIntrinsics.MeetWarp(); // all lanes have read their codes
             Release(empty + (uint)(at.Stage * BarrierBytes));
             at = Next(at);
         }

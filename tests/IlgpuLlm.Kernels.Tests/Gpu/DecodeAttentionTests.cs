@@ -69,7 +69,12 @@ public sealed class DecodeAttentionTests
             float[] all = Run(16, lengths);
             TestTensors.AssertSameBits(all, Run(16, lengths), "again");
             TestTensors.AssertSameBits(all, Run(1, lengths), "blocks of 1");
-            TestTensors.AssertSameBits(all, Run(16, many).AsSpan(0, all.Length), "in a large batch");
+            float[] inMany = Run(16, many);
+            TestTensors.AssertSameBits(inMany, Run(16, [.. many, 9, 400, 1]).AsSpan(0, inMany.Length), "in a larger batch");
+            if (kernel is WarpAttentionKernel) // the other one makes longer splits where there are many sequences
+                TestTensors.AssertSameBits(all, inMany.AsSpan(0, all.Length), "in a large batch");
+            else
+                TestTensors.AssertClose([.. all.Select(v => (double)v)], inMany[..all.Length], 2e-3, 2e-3, "in a large batch");
             for (int s = 0; s < lengths.Length; s++)
                 TestTensors.AssertSameBits(all.AsSpan(s * shape.QueryWidth, shape.QueryWidth), Run(16, lengths[s..(s + 1)], s), $"sequence {s} alone");
         }
