@@ -14,7 +14,7 @@ internal sealed class EngineOptionSet
     private readonly Option<string?> _kvCacheDtype = OptionFactory.Text("--kv-cache-dtype", "TYPE",
         "KV cache: auto (as --dtype), fp16, or int8 (codes with a scale for every head of a token; half of fp16's memory). Default: auto.");
     private readonly Option<bool> _allowTf32 = OptionFactory.Flag("--allow-tf32",
-        "Lets CUDA devices round the operands of float32 products to TF32 (10 bits of mantissa), on tensor cores. Not tested on a card yet.");
+        "Lets CUDA devices round the operands of float32 products to TF32 (10 bits of mantissa), on tensor cores.");
     private readonly Option<bool> _batchInvariant = OptionFactory.Flag("--batch-invariant",
         "A request's output is the same bits whatever else is in its batches; slower on a GPU, always so on the CPU.");
     private readonly Option<string?> _cpuActivations = OptionFactory.Text("--cpu-activations", "TYPE",
