@@ -3,8 +3,9 @@ namespace IlgpuLlm.Kernels.Cpu;
 /// <summary>A matrix that is multiplied with floats, in panels that are cut into blocks of inputs.</summary>
 public abstract unsafe class CpuBlockedWeight : CpuPanelWeight
 {
-    private protected CpuBlockedWeight(CpuThreadPool pool, PanelLayout layout, ElementType storage, bool hasBias, QuantizationFormat? quantization)
-        : base(pool, layout, storage, hasBias, quantization)
+    private protected CpuBlockedWeight(
+        CpuThreadPool pool, PanelLayout layout, ElementType storage, bool hasBias, QuantizationFormat? quantization, ReadOnlySpan<int> inputOrder)
+        : base(pool, layout, storage, hasBias, quantization, inputOrder)
     {
     }
 

@@ -8,14 +8,12 @@ public sealed unsafe class CpuDotLinearWeight : CpuPanelWeight
 {
     private readonly NativeBlock _codes;
     private readonly PanelScales _scales;
-    private readonly NativeBlock? _inputOrder;
 
     internal CpuDotLinearWeight(
         CpuThreadPool pool, int panelWidth, int outFeatures, int inFeatures, QuantizationFormat format, bool hasBias, ReadOnlySpan<int> inputOrder)
-        : base(pool, new PanelLayout(outFeatures, inFeatures, panelWidth), ElementType.F32, hasBias, format)
+        : base(pool, new PanelLayout(outFeatures, inFeatures, panelWidth), ElementType.F32, hasBias, format, inputOrder)
     {
         Dots = new CpuDotLayout(Layout, format.Bits, format.GroupLength(inFeatures));
-        _inputOrder = CopyOrder(inputOrder);
         _codes = new NativeBlock(Dots.ByteLength, isDense: true);
         _scales = new PanelScales(Layout, Dots.NumGroups);
         if (outFeatures % panelWidth != 0) // products of missing rows are computed and dropped
@@ -23,16 +21,14 @@ public sealed unsafe class CpuDotLinearWeight : CpuPanelWeight
     }
 
     /// <inheritdoc/>
-    public override long ByteLength => ComputeByteLength(Layout, Quantization!, HasBias, _inputOrder is not null);
+    public override long ByteLength => ComputeByteLength(Layout, Quantization!, HasBias, InputOrder is not null);
 
     internal CpuDotLayout Dots { get; }
-
-    internal override int* InputOrder => _inputOrder is null ? null : (int*)_inputOrder.Pointer;
 
     internal static long ComputeByteLength(PanelLayout layout, QuantizationFormat format, bool hasBias, bool isReordered)
         => new CpuDotLayout(layout, format.Bits, format.GroupLength(layout.InFeatures)).ByteLength
             + PanelScales.ComputeByteLength(layout, format.NumGroups(layout.InFeatures))
-            + (isReordered ? layout.InFeatures * (long)sizeof(int) : 0)
+            + OrderByteLength(layout, isReordered)
             + BiasByteLength(layout, hasBias);
 
     /// <summary>A group's codes for one vector of a panel's outputs.</summary>
@@ -85,7 +81,6 @@ public sealed unsafe class CpuDotLinearWeight : CpuPanelWeight
         base.Dispose();
         _codes.Dispose();
         _scales.Dispose();
-        _inputOrder?.Dispose();
     }
 
     private protected override ParallelJob CreateFillRandomJob(ulong seed, float amplitude) => new FillRandomCodesJob(this, seed, amplitude);

@@ -12,7 +12,7 @@ public sealed unsafe class CpuLinearWeight : CpuBlockedWeight
     private readonly WeightOutliers _outliers = new();
 
     internal CpuLinearWeight(CpuThreadPool pool, int panelWidth, int outFeatures, int inFeatures, ElementType storage, bool hasBias)
-        : base(pool, new PanelLayout(outFeatures, inFeatures, panelWidth), storage, hasBias, quantization: null)
+        : base(pool, new PanelLayout(outFeatures, inFeatures, panelWidth), storage, hasBias, quantization: null, inputOrder: [])
     {
         _panels = new NativeBlock(Layout.Length * storage.SizeInBytes(), isDense: true);
         ClearMissingRows();

@@ -7,13 +7,20 @@ namespace IlgpuLlm.Kernels.Cpu;
 public abstract unsafe class CpuPanelWeight : LinearWeight
 {
     private readonly CpuThreadPool _pool;
-    private readonly NativeBlock? _bias;
+    private readonly NativeBlock? _bias, _inputOrder;
 
-    private protected CpuPanelWeight(CpuThreadPool pool, PanelLayout layout, ElementType storage, bool hasBias, QuantizationFormat? quantization)
+    private protected CpuPanelWeight(
+        CpuThreadPool pool, PanelLayout layout, ElementType storage, bool hasBias, QuantizationFormat? quantization, ReadOnlySpan<int> inputOrder)
         : base(layout.OutFeatures, layout.InFeatures, storage, hasBias, quantization)
     {
         _pool = pool;
         Layout = layout;
+        CheckInputOrder(inputOrder);
+        if (!inputOrder.IsEmpty)
+        {
+            _inputOrder = new NativeBlock(OrderByteLength(layout, isReordered: true));
+            inputOrder.CopyTo(new Span<int>((int*)_inputOrder.Pointer, inputOrder.Length));
+        }
         if (hasBias)
         {
             _bias = new NativeBlock(BiasByteLength(layout, hasBias));
@@ -26,7 +33,9 @@ public abstract unsafe class CpuPanelWeight : LinearWeight
     internal float* Bias => _bias is null ? null : (float*)_bias.Pointer;
 
     /// <summary>Where the features of an input row lie that the stored inputs belong to, [inFeatures]; null: in order.</summary>
-    internal virtual int* InputOrder => null;
+    internal int* InputOrder => _inputOrder is null ? null : (int*)_inputOrder.Pointer;
+
+    private protected static long OrderByteLength(PanelLayout layout, bool isReordered) => isReordered ? layout.InFeatures * (long)sizeof(int) : 0;
 
     private protected static long BiasByteLength(PanelLayout layout, bool hasBias) => hasBias ? layout.OutFeatures * (long)sizeof(float) : 0;
 
@@ -49,7 +58,11 @@ public abstract unsafe class CpuPanelWeight : LinearWeight
     }
 
     /// <inheritdoc/>
-    public override void Dispose() => _bias?.Dispose();
+    public override void Dispose()
+    {
+        _bias?.Dispose();
+        _inputOrder?.Dispose();
+    }
 
     /// <summary>What fills the panels: an element depends on the seed and its place alone, whichever thread computes it.</summary>
     private protected abstract ParallelJob CreateFillRandomJob(ulong seed, float amplitude);
@@ -62,16 +75,6 @@ public abstract unsafe class CpuPanelWeight : LinearWeight
         z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
         z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
         return z ^ (z >> 31);
-    }
-
-    private protected NativeBlock? CopyOrder(ReadOnlySpan<int> order)
-    {
-        CheckInputOrder(order);
-        if (order.IsEmpty)
-            return null;
-        var result = new NativeBlock(order.Length * (long)sizeof(int));
-        order.CopyTo(new Span<int>((int*)result.Pointer, order.Length));
-        return result;
     }
 
     private void ClearBias() => NativeMemory.Clear(Bias, (nuint)_bias!.ByteLength);

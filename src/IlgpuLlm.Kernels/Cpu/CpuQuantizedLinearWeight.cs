@@ -8,32 +8,28 @@ public sealed unsafe class CpuQuantizedLinearWeight : CpuBlockedWeight
 {
     private readonly NativeBlock _codes;
     private readonly PanelScales _scales;
-    private readonly NativeBlock? _inputOrder;
     private readonly int _groupLength;
 
     internal CpuQuantizedLinearWeight(
         CpuThreadPool pool, int panelWidth, int outFeatures, int inFeatures, QuantizationFormat format, bool hasBias, ReadOnlySpan<int> inputOrder)
-        : base(pool, new PanelLayout(outFeatures, inFeatures, panelWidth), ElementType.F32, hasBias, format)
+        : base(pool, new PanelLayout(outFeatures, inFeatures, panelWidth), ElementType.F32, hasBias, format, inputOrder)
     {
         _groupLength = format.GroupLength(inFeatures);
         // Two neighbouring inputs share a byte and are dequantised with one group's scale.
         if (format.Bits == 4 && format.NumGroups(inFeatures) > 1 && _groupLength % 2 != 0)
             throw new NotSupportedException($"groups of {_groupLength} inputs of 4 bits are not supported: the size must be even, or that of a whole row");
-        _inputOrder = CopyOrder(inputOrder);
         _codes = new NativeBlock(CodesByteLength(Layout, format), isDense: true);
         _scales = new PanelScales(Layout, format.NumGroups(inFeatures));
         ClearMissingRows();
     }
 
     /// <inheritdoc/>
-    public override long ByteLength => ComputeByteLength(Layout, Quantization!, HasBias, _inputOrder is not null);
-
-    internal override int* InputOrder => _inputOrder is null ? null : (int*)_inputOrder.Pointer;
+    public override long ByteLength => ComputeByteLength(Layout, Quantization!, HasBias, InputOrder is not null);
 
     internal static long ComputeByteLength(PanelLayout layout, QuantizationFormat format, bool hasBias, bool isReordered)
         => CodesByteLength(layout, format)
             + PanelScales.ComputeByteLength(layout, format.NumGroups(layout.InFeatures))
-            + (isReordered ? layout.InFeatures * (long)sizeof(int) : 0)
+            + OrderByteLength(layout, isReordered)
             + BiasByteLength(layout, hasBias);
 
     internal override PanelBlock Block(int block, int panel)
@@ -82,7 +78,6 @@ public sealed unsafe class CpuQuantizedLinearWeight : CpuBlockedWeight
         base.Dispose();
         _codes.Dispose();
         _scales.Dispose();
-        _inputOrder?.Dispose();
     }
 
     private protected override ParallelJob CreateFillRandomJob(ulong seed, float amplitude) => new FillRandomCodesJob(this, seed, amplitude);

@@ -41,7 +41,7 @@ internal sealed class HopperQuantizedKernel(CudaGpuDevice device, bool isBatchIn
     private static readonly HopperQuantizedVariant[] Wide = [.. Enumerable.Range(0, 2 * WideTokens.Length * Epilogues.Length).Select(CreateWide)];
 
     private readonly TensorMaps _maps = new(device);
-    private readonly Dictionary<HopperQuantizedVariant, Launcher> _launchers = []; // compiled when first used
+    private readonly Dictionary<HopperQuantizedVariant, Launcher> _launchers = new(ReferenceEqualityComparer.Instance); // compiled when first used
 
     private delegate void Launcher(
         AcceleratorStream stream, KernelConfig config, long codes, long groups, long activationMap, HopperOutput output, QuantizedStream sizes, QuantizedGrid grid);
