@@ -11,9 +11,10 @@ internal sealed class TerminalProgram : IDisposable
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
 
     private readonly Process _process;
+    private readonly string _codeFile;
     private readonly StringBuilder _screen = new();
 
-    private TerminalProgram(Process process) => _process = process;
+    private TerminalProgram(Process process, string codeFile) => (_process, _codeFile) = (process, codeFile);
 
     /// <summary>Starts the program, or skips the test where there is no such terminal.</summary>
     public static TerminalProgram Start(params string[] args)
@@ -22,7 +23,10 @@ internal sealed class TerminalProgram : IDisposable
             Assert.Inconclusive("skipped: no terminal by util-linux's script");
         // env, as background jobs of a shell ignore SIGINT, and their children as well.
         string command = string.Join(' ', ((string[])["env", "--default-signal=INT", "NO_COLOR=1", .. BuiltProgram.CommandOf("ilgpullm.dll", args)]).Select(word => $"'{word}'"));
-        return new TerminalProgram(BuiltProgram.StartProcess("script", ["--quiet", "--return", "--flush", "--command", command, "/dev/null"]));
+        // The exit code goes through a file, past script; the shell outlives Ctrl-C to write it.
+        string codeFile = Path.GetTempFileName();
+        string[] ofScript = ["--quiet", "--flush", "--command", $"trap : INT; {command}; echo $? > '{codeFile}'", "/dev/null"];
+        return new TerminalProgram(BuiltProgram.StartProcess("script", ofScript), codeFile);
     }
 
     /// <summary>All that was shown so far.</summary>
@@ -55,12 +59,13 @@ internal sealed class TerminalProgram : IDisposable
     }
 
     /// <summary>Waits for the end.</summary>
-    /// <returns>The exit code.</returns>
-    public async Task<int> FinishAsync()
+    /// <param name="exitCode">What the program must tell its caller.</param>
+    public async Task FinishAsync(int exitCode)
     {
         while (await ReadAsync()) { }
         await _process.WaitForExitAsync().WaitAsync(Patience);
-        return _process.ExitCode;
+        string actual = (await File.ReadAllTextAsync(_codeFile)).Trim();
+        Assert.AreEqual($"{exitCode}", actual, $"the program ended with '{actual}', not {exitCode}; last on the screen: {Screen[Math.Max(0, Screen.Length - 500)..]}");
     }
 
     public void Dispose()
@@ -68,6 +73,7 @@ internal sealed class TerminalProgram : IDisposable
         if (!_process.HasExited)
             _process.Kill(entireProcessTree: true);
         _process.Dispose();
+        File.Delete(_codeFile);
     }
 
     private async Task<bool> ReadAsync()

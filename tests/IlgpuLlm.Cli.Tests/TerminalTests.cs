@@ -22,7 +22,7 @@ public sealed class TerminalTests
         await program.TypeAsync(TerminalProgram.CtrlC);
         await program.WaitForAsync("(stopped)\r\n> ", answer);
         await program.TypeAsync("/exit\r");
-        Assert.AreEqual(0, await program.FinishAsync(), program.Screen);
+        await program.FinishAsync(exitCode: 0);
     }
 
     [TestMethod]
@@ -33,7 +33,7 @@ public sealed class TerminalTests
         await program.TypeAsync(TerminalProgram.CtrlC);
         await program.WaitForAsync("(/exit or Ctrl-C once more ends the program)\r\n> ");
         await program.TypeAsync(TerminalProgram.CtrlC);
-        Assert.AreEqual(130, await program.FinishAsync(), program.Screen);
+        await program.FinishAsync(exitCode: 130);
         StringAssert.EndsWith(program.Screen, "\r\n", "the shell's prompt is on a line of its own");
     }
 
@@ -44,7 +44,7 @@ public sealed class TerminalTests
         string beginning = DemoGolden.First.GreedyText[..20];
         int answer = await program.WaitForAsync(beginning);
         await program.TypeAsync(TerminalProgram.CtrlC);
-        Assert.AreEqual(130, await program.FinishAsync(), program.Screen);
+        await program.FinishAsync(exitCode: 130);
         StringAssert.EndsWith(program.Screen, "\r\n", "the shell's prompt is on a line of its own");
         Assert.IsTrue(program.Screen.Length - answer < 3000, "1,000 tokens have more characters");
     }
