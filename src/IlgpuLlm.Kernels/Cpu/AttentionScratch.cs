@@ -6,11 +6,11 @@ internal sealed unsafe class AttentionScratch : IDisposable
     /// <summary>Positions that one step of the online softmax takes: [n * BlockLength, (n + 1) * BlockLength), whatever the token sees of them.</summary>
     public const int BlockLength = 32;
 
-    /// <summary>Rows whose weights multiply values together.</summary>
-    public const int TileRows = 4;
+    /// <summary>Rows that take a step of the online softmax together.</summary>
+    public const int TileRows = 16;
 
-    /// <summary>Rows of an item, where a token's heads are not more. Keys and values are located, and widened, once for all of them.</summary>
-    private const int ItemRows = 32;
+    /// <summary>Rows of an item, where a token's heads are not more. Keys and values are located, widened and transposed once for all of them.</summary>
+    private const int ItemRows = 64;
 
     // Scores are computed four at a time, of which the last may reach beyond the block.
     private const int NumPointers = BlockLength + 4;
@@ -27,20 +27,23 @@ internal sealed unsafe class AttentionScratch : IDisposable
 
     public int HeadDim { get; }
 
-    /// <summary>Sums over the lanes of one row's products, before they are added up: [BlockLength, at most 16].</summary>
+    /// <summary>Vectors whose lanes are to be added up, of at most 16 lanes: [BlockLength, 16].</summary>
     public float* Products => (float*)_block.Pointer;
 
-    /// <summary>Scores, then weights: [TileRows, BlockLength].</summary>
+    /// <summary>Scores, then weights: [TileRows, BlockLength], and a vector more, as scores are stored a vector at a time.</summary>
     public float* Scores => Products + BlockLength * 16;
 
     /// <summary>Weighted sums of values: [rows, HeadDim].</summary>
-    public float* Sums => Scores + TileRows * BlockLength;
+    public float* Sums => Scores + TileRows * BlockLength + 16;
 
     /// <summary>Keys and values of a cache of halves or codes, widened: [2, BlockLength, HeadDim].</summary>
     public float* Widened => Sums + (long)_numRows * HeadDim;
 
+    /// <summary>Keys, for many rows: [HeadDim, BlockLength].</summary>
+    public float* TransposedKeys => Widened + 2L * BlockLength * HeadDim;
+
     /// <summary>The largest score of each row so far: [rows].</summary>
-    public float* Maxima => Widened + 2L * BlockLength * HeadDim;
+    public float* Maxima => TransposedKeys + (long)BlockLength * HeadDim;
 
     /// <summary>The sum of weights of each row so far: [rows].</summary>
     public float* TotalWeights => Maxima + _numRows;
@@ -62,18 +65,19 @@ internal sealed unsafe class AttentionScratch : IDisposable
     public static long ComputeByteLength(AttentionShape shape)
     {
         long numRows = MaxRows(shape);
-        return sizeof(float) * (BlockLength * 16L + TileRows * BlockLength + (numRows + 2L * BlockLength) * shape.HeadDim + 3 * numRows + 2)
+        return sizeof(float) * (BlockLength * 16L + TileRows * BlockLength + 16 + (numRows + 3L * BlockLength) * shape.HeadDim + 3 * numRows + 2)
             + 2L * NumPointers * sizeof(float*);
     }
 
-    /// <summary>Points what lies behind the block's last position to that: what is read there is not used.</summary>
-    public void Pad(int end)
+    /// <summary>Points what lies before the block's first position and behind its last to those: what is read there is not used, or weighs nothing.</summary>
+    public void Pad(int first, int end)
     {
         float** keys = Keys, values = Values;
-        for (int i = end; i < NumPointers; i++)
+        for (int i = 0; i < NumPointers; i += i == first ? end - first : 1)
         {
-            keys[i] = keys[end - 1];
-            values[i] = values[end - 1];
+            int nearest = Math.Clamp(i, first, end - 1);
+            keys[i] = keys[nearest];
+            values[i] = values[nearest];
         }
     }
 

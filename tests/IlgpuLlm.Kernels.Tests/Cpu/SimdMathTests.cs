@@ -34,6 +34,19 @@ public sealed class SimdMathTests
     }
 
     [TestMethod]
+    public void ExpOfNegative_EveryThousandthFloat_ExpOrZero()
+    {
+        for (uint bits = 0; bits <= 0x7F800000; bits += bits < 0x7F7F0000 ? 1009 : 1u)
+        {
+            float x = BitConverter.UInt32BitsToSingle(bits | 0x80000000u), expected = SimdMath<SimdScalar, float>.Exp(x);
+            float actual = SimdMath<SimdScalar, float>.ExpOfNegative(x);
+            Assert.AreEqual(x > -87.6f || (x > -88 && actual != 0) ? expected : 0, actual, $"of {x:R}");
+        }
+        Assert.AreEqual(1f, SimdMath<SimdScalar, float>.ExpOfNegative(0));
+        Assert.AreEqual(float.NaN, SimdMath<SimdScalar, float>.ExpOfNegative(float.NaN));
+    }
+
+    [TestMethod]
     public void Exp_AllWidths_SameBits()
     {
         Compare<Simd128, Vector128<float>>();
@@ -54,9 +67,18 @@ public sealed class SimdMathTests
             for (int i = 0; i < TSimd.Count; i++)
                 x[i] = n % 2 == 0 ? (random.NextSingle() - 0.5f) * 220 : BitConverter.Int32BitsToSingle(random.Next(int.MinValue, int.MaxValue));
             TSimd.Store(SimdMath<TSimd, TVec>.Exp(TSimd.Load(x)), y);
+            CompareLanes(SimdMath<SimdScalar, float>.Exp);
+            for (int i = 0; i < TSimd.Count; i++)
+                x[i] = -MathF.Abs(x[i]);
+            TSimd.Store(SimdMath<TSimd, TVec>.ExpOfNegative(TSimd.Load(x)), y);
+            CompareLanes(SimdMath<SimdScalar, float>.ExpOfNegative);
+        }
+
+        void CompareLanes(Func<float, float> exp)
+        {
             for (int i = 0; i < TSimd.Count; i++)
             {
-                float expected = SimdMath<SimdScalar, float>.Exp(x[i]);
+                float expected = exp(x[i]);
                 if (!expected.Equals(y[i]))
                     Assert.Fail($"exp({x[i]:R}) is {y[i]:R} in {typeof(TSimd).Name}, {expected:R} alone");
             }

@@ -9,7 +9,7 @@ namespace IlgpuLlm.Kernels.Cpu;
 /// </summary>
 internal sealed unsafe partial class CpuKernels<TSimd, TVec>
 {
-    private const int BlockLength = AttentionScratch.BlockLength, TileRows = AttentionScratch.TileRows;
+    private const int BlockLength = AttentionScratch.BlockLength;
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -17,33 +17,27 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec>
     {
         int dim = item.Shape.HeadDim, numRows = item.NumTokens * item.NumHeads, end = item.FirstPosition + item.NumTokens;
         new Span<float>(scratch.Sums, numRows * dim).Clear();
-        new Span<float>(scratch.Maxima, numRows).Fill(float.NegativeInfinity);
+        new Span<float>(scratch.Maxima, numRows).Fill(float.MinValue);
         new Span<float>(scratch.TotalWeights, numRows).Clear();
         int firstVisible = item.Shape.FirstVisible(item.FirstPosition);
         for (int block = firstVisible / BlockLength * BlockLength; block < end; block += BlockLength)
         {
             LocateRows(item, block, Math.Max(firstVisible, block), Math.Min(block + BlockLength, end), scratch);
-            for (int row = 0, token = 0, head = 0, rows; row < numRows; row += rows)
+            // Two rows at once share keys, but these must be transposed first.
+            bool inPairs = TSimd.Count > 1 && numRows >= AttentionScratch.TileRows;
+            if (inPairs)
+                for (int i = 0; i < BlockLength; i += 4)
+                    Transpose.FourRows(scratch.Keys[i], scratch.Keys[i + 1], scratch.Keys[i + 2], scratch.Keys[i + 3], dim, 1, scratch.TransposedKeys + i, BlockLength);
+            for (int row = 0, rows; row < numRows; row += rows)
             {
-                (int first, int count) = Visible(item, token, block);
-                // Four rows that see all of the block; the tokens between the first and the last of them see it, too.
-                int last = head + TileRows - 1 < item.NumHeads ? token : (row + TileRows - 1) / item.NumHeads;
-                bool isTile = count == BlockLength && row + TileRows <= numRows && Visible(item, last, block).Count == BlockLength;
-                rows = isTile ? TileRows : 1;
-                for (int r = 0; r < rows; r++)
-                {
-                    float* query = item.Query + (nint)token * item.QueryStride + head * dim;
-                    Score(query, scratch.Keys + first, count, dim, (TVec*)scratch.Products, scratch.Scores + r * BlockLength);
-                    if (++head == item.NumHeads)
-                        (token, head) = (token + 1, 0);
-                }
-                if (count <= 0)
+                rows = Math.Min(AttentionScratch.TileRows, numRows - row);
+                // Positions that one of the tile's rows sees: what others do not see weighs nothing.
+                int first = Visible(item, row, block).First, last = Visible(item, row + rows - 1, block).End;
+                if (last <= first)
                     continue;
-                Normalise(scratch.Scores, rows, count, item.Shape.Scale, scratch.Maxima + row, scratch.TotalWeights + row, scratch.Corrections + row);
-                if (isTile)
-                    MicroKernels<TSimd, TVec>.AccumulateTile(scratch.Scores, scratch.Values, BlockLength, dim, scratch.Corrections + row, scratch.Sums + row * dim);
-                else
-                    MicroKernels<TSimd, TVec>.AccumulateRow(scratch.Scores, scratch.Values + first, count, dim, scratch.Corrections + row, scratch.Sums + row * dim);
+                ScoreRows(item, row, rows, block, first, last, inPairs, scratch);
+                Normalise(scratch.Scores, rows, item.Shape.Scale, scratch.Products, scratch.Maxima + row, scratch.TotalWeights + row, scratch.Corrections + row);
+                MicroKernels<TSimd, TVec>.Accumulate(scratch.Scores + first, scratch.Values + first, last - first, rows, dim, scratch.Corrections + row, scratch.Sums + row * dim);
             }
         }
         for (int row = 0; row < numRows; row++)
@@ -55,13 +49,35 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec>
         }
     }
 
-    /// <summary>What a token sees of a block.</summary>
-    private static (int First, int Count) Visible(in AttentionItem item, int token, int block)
+    /// <summary>What a row sees of a block.</summary>
+    private static (int First, int End) Visible(in AttentionItem item, int row, int block)
     {
-        int position = item.FirstPosition + token;
-        int first = Math.Max(item.Shape.FirstVisible(position) - block, 0), end = Math.Min(position + 1 - block, BlockLength);
-        return (first, end - first);
+        int position = item.FirstPosition + row / item.NumHeads;
+        return (Math.Max(item.Shape.FirstVisible(position) - block, 0), Math.Min(position + 1 - block, BlockLength));
     }
+
+    /// <summary>scores[r] = row r . keys, minus infinity where it does not see them. Of the block [first, end) alone need be scored.</summary>
+    private static void ScoreRows(in AttentionItem item, int row, int rows, int block, int first, int end, bool inPairs, AttentionScratch scratch)
+    {
+        int dim = item.Shape.HeadDim, r = 0;
+        for (; inPairs && r <= rows - 2; r += 2)
+            MicroKernels<TSimd, TVec>.ScorePair(
+                Query(item, row + r), Query(item, row + r + 1), scratch.TransposedKeys, dim, scratch.Scores + r * BlockLength, scratch.Scores + (r + 1) * BlockLength);
+        for (; r < rows; r++)
+            Score(Query(item, row + r), scratch.Keys + first, end - first, dim, (TVec*)scratch.Products, scratch.Scores + r * BlockLength + first);
+        for (r = 0; r < rows; r++)
+        {
+            (int firstOfRow, int endOfRow) = Visible(item, row + r, block);
+            if (endOfRow - firstOfRow == BlockLength)
+                continue;
+            var scores = new Span<float>(scratch.Scores + r * BlockLength, BlockLength);
+            scores[..Math.Min(firstOfRow, BlockLength)].Fill(float.NegativeInfinity);
+            scores[Math.Max(endOfRow, 0)..].Fill(float.NegativeInfinity);
+        }
+    }
+
+    private static float* Query(in AttentionItem item, int row)
+        => item.Query + (nint)(row / item.NumHeads) * item.QueryStride + row % item.NumHeads * item.Shape.HeadDim;
 
     /// <summary>Finds the rows of positions [first, end) of a block through the block table. Rows of halves and codes are widened on the way.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -101,7 +117,7 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec>
                 valueRows[i] = v;
             }
         }
-        scratch.Pad(end - block);
+        scratch.Pad(first - block, end - block);
     }
 
     /// <summary>scores[i] = query . keys[i] for i below count. Products are computed four at a time and added up over the lanes a vector's length at a time.</summary>
@@ -131,40 +147,60 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec>
 
     /// <summary>
     /// Turns rows of scores, times a positive scale, into weights relative to the largest score so far and adds them up. Corrections are what earlier sums must
-    /// be multiplied with. All rows' maxima come first: finding one takes long, but several are found at the same time.
+    /// be multiplied with. What each row has once is computed for as many rows as a vector has lanes, where there are so many.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Normalise(float* scores, int rows, int count, float scale, float* maxima, float* totals, float* corrections)
+    private static void Normalise(float* scores, int rows, float scale, float* products, float* maxima, float* totals, float* corrections)
     {
         TVec scales = TSimd.Broadcast(scale);
-        for (int row = 0; row < rows; row++)
+        float* largest = products, sums = products + AttentionScratch.TileRows;
+        for (int count; rows > 0; rows -= count, scores += count * BlockLength, maxima += count, totals += count, corrections += count)
         {
-            float* s = scores + row * BlockLength;
-            for (int i = count; i < BlockLength; i++)
-                s[i] = float.NegativeInfinity;
-            TVec largests = TSimd.Broadcast(float.NegativeInfinity);
-            for (int i = 0; i < BlockLength; i += TSimd.Count)
+            count = Math.Min(TSimd.Count, rows);
+            for (int row = 0; row < count; row++)
             {
-                TVec scaled = TSimd.Mul(TSimd.Load(s + i), scales);
-                TSimd.Store(scaled, s + i);
-                largests = TSimd.Max(scaled, largests);
+                TVec largests = TSimd.Broadcast(float.NegativeInfinity);
+                for (int i = row * BlockLength; i < (row + 1) * BlockLength; i += TSimd.Count)
+                {
+                    TVec scaled = TSimd.Mul(TSimd.Load(scores + i), scales);
+                    TSimd.Store(scaled, scores + i);
+                    largests = TSimd.Max(scaled, largests);
+                }
+                largest[row] = TSimd.MaxAcross(largests);
             }
-            float largest = SimdScalar.Max(TSimd.MaxAcross(largests), maxima[row]);
-            // e^0 is 1 exactly, and the usual case: the largest score came early.
-            corrections[row] = maxima[row] == largest ? 1 : SimdMath<SimdScalar, float>.Exp(maxima[row] - largest);
-            maxima[row] = largest;
-        }
-        for (int row = 0; row < rows; row++)
-        {
-            float* s = scores + row * BlockLength;
-            TVec largests = TSimd.Broadcast(maxima[row]), sum = default;
-            for (int i = 0; i < BlockLength; i += TSimd.Count)
+            if (count == TSimd.Count)
+                Raise(largest, maxima, corrections);
+            else
+                for (int row = 0; row < count; row++)
+                    CpuKernels<SimdScalar, float>.Raise(largest + row, maxima + row, corrections + row);
+            for (int row = 0; row < count; row++)
             {
-                TVec w = SimdMath<TSimd, TVec>.Exp(TSimd.Sub(TSimd.Load(s + i), largests));
-                TSimd.Store(w, s + i);
-                sum = TSimd.Add(sum, w);
+                TVec max = TSimd.Broadcast(maxima[row]), sum = default;
+                for (int i = row * BlockLength; i < (row + 1) * BlockLength; i += TSimd.Count)
+                {
+                    TVec weights = SimdMath<TSimd, TVec>.ExpOfNegative(TSimd.Sub(TSimd.Load(scores + i), max));
+                    TSimd.Store(weights, scores + i);
+                    sum = TSimd.Add(sum, weights);
+                }
+                TSimd.Store(sum, sums + row * TSimd.Count);
             }
-            totals[row] = totals[row] * corrections[row] + TSimd.Sum(sum);
+            if (count == TSimd.Count)
+                TSimd.Store(TSimd.Add(TSimd.Mul(TSimd.Load(totals), TSimd.Load(corrections)), TSimd.Sums((TVec*)sums)), totals);
+            else
+                for (int row = 0; row < count; row++)
+                    totals[row] = totals[row] * corrections[row] + TSimd.Sum(((TVec*)sums)[row]);
         }
+    }
+
+    /// <summary>
+    /// maxima = max(maxima, largest), and what was weighed by the earlier ones is corrected by a power of e. Maxima begin with the least float: the weights of
+    /// minus infinity are zero then, too.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Raise(float* largest, float* maxima, float* corrections)
+    {
+        TVec earlier = TSimd.Load(maxima), raised = TSimd.Max(TSimd.Load(largest), earlier);
+        TSimd.Store(SimdMath<TSimd, TVec>.ExpOfNegative(TSimd.Sub(earlier, raised)), corrections);
+        TSimd.Store(raised, maxima);
     }
 }

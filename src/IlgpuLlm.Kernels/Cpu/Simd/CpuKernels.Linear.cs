@@ -124,7 +124,7 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec> : CpuKernels
             float* source = input + (nint)row * stride, target = packed + row * depth;
             int r = 0;
             for (; order is null && r <= tile - 4; r += 4, source += 4 * (nint)stride)
-                Transpose.FourRows(source, stride, depth, scale, target + r, tile);
+                Transpose.FourRows(source, source + stride, source + 2 * (nint)stride, source + 3 * (nint)stride, depth, scale, target + r, tile);
             for (; r < tile; r++, source += stride)
                 for (int k = 0; k < depth; k++)
                     target[k * tile + r] = source[order is null ? k : order[k]] * scale;

@@ -53,7 +53,7 @@ internal unsafe interface ISimd<TVec> : ISimdDot<TVec>
     /// <summary>The smaller one; <paramref name="b"/> where it is NaN.</summary>
     static abstract TVec Min(TVec a, TVec b);
 
-    /// <summary>2^n for integral n in [-126, 127].</summary>
+    /// <summary>2^n for integral n in [-126, 127]; zero for -127.</summary>
     static abstract TVec PowerOfTwo(TVec n);
 
     /// <summary>The sum over the lanes, in a fixed order.</summary>

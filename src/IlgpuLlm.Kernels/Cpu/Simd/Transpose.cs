@@ -8,15 +8,15 @@ namespace IlgpuLlm.Kernels.Cpu.Simd;
 /// <summary>Rows to columns.</summary>
 internal static unsafe class Transpose
 {
-    /// <summary>target[k * step + r] = source[r * stride + k] * scale for four rows.</summary>
+    /// <summary>target[k * step + r] = rows[r][k] * scale for four rows.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void FourRows(float* source, nint stride, int count, float scale, float* target, int step)
+    public static void FourRows(float* row0, float* row1, float* row2, float* row3, int count, float scale, float* target, int step)
     {
         int k = 0;
         for (; k <= count - 4; k += 4, target += 4 * step)
         {
-            Vector128<float> a = Vector128.Load(source + k) * scale, b = Vector128.Load(source + stride + k) * scale;
-            Vector128<float> c = Vector128.Load(source + 2 * stride + k) * scale, d = Vector128.Load(source + 3 * stride + k) * scale;
+            Vector128<float> a = Vector128.Load(row0 + k) * scale, b = Vector128.Load(row1 + k) * scale;
+            Vector128<float> c = Vector128.Load(row2 + k) * scale, d = Vector128.Load(row3 + k) * scale;
             Vector128<float> ab = Low(a, b), cd = Low(c, d), ab2 = High(a, b), cd2 = High(c, d);
             LowPairs(ab, cd).Store(target);
             HighPairs(ab, cd).Store(target + step);
@@ -24,8 +24,12 @@ internal static unsafe class Transpose
             HighPairs(ab2, cd2).Store(target + 3 * step);
         }
         for (; k < count; k++, target += step)
-            for (int r = 0; r < 4; r++)
-                target[r] = source[r * stride + k] * scale;
+        {
+            target[0] = row0[k] * scale;
+            target[1] = row1[k] * scale;
+            target[2] = row2[k] * scale;
+            target[3] = row3[k] * scale;
+        }
     }
 
     /// <summary>[a0, b0, a1, b1].</summary>
