@@ -45,7 +45,7 @@ internal static class BenchKernelsCommand
             if (!isJson)
             {
                 console.Out.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                    $"peak: multiply-add {peak.Gigaflops:F1} GFLOP/s, read {peak.ReadGigabytesPerSecond:F1} GB/s, triad {peak.TriadGigabytesPerSecond:F1} GB/s"));
+                    $"peak: multiply-add {peak.Gigaflops:F1} GFLOP/s, read {peak.ReadGigabytesPerSecond:F1} GB/s, triad {peak.TriadGigabytesPerSecond:F1} GB/s, an empty job of all threads {peak.JobMicroseconds:F2} us"));
             }
             BenchCommand.Write(console, isJson, results, [.. Columns, ("% of read", r => r.PercentOfRead), ("GFLOP/s", r => r.Teraflops * 1e3), ("% of peak", r => r.PercentOfPeak)]);
             return ExitCode.Success;

@@ -21,3 +21,11 @@ internal sealed unsafe class TriadPeakJob(CpuKernels kernels, float* a, float* b
         kernels.TriadPeak(a + first, b + first, c + first, length / numParts);
     }
 }
+
+/// <summary>Nothing: what is left is the time of the threads' meeting.</summary>
+internal sealed class EmptyJob : ParallelJob
+{
+    public override void Execute(int part, int numParts)
+    {
+    }
+}
