@@ -24,6 +24,7 @@ internal static class KernelCatalog
         .. AttentionKernel.Variants,
         .. WidenCacheKernel.Variants,
         .. FlashAttentionKernel.Variants,
+        .. FloatFlashKernel.Variants,
         .. HopperFlashAttentionKernel.Variants,
         .. DecodeAttentionKernel.Variants,
         .. FloatDecodeKernel.Variants,

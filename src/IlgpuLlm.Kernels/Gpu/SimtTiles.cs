@@ -140,7 +140,8 @@ internal struct SimtRow : ISimtTile<SimtRow>
         High = new() { X = a.High.X + b.High.X, Y = a.High.Y + b.High.Y, Z = a.High.Z + b.High.Z, W = a.High.W + b.High.W },
     };
 
-    private static float Dot(Float4 a, Float4 b, float sum)
+    /// <summary>sum + a . b, from left to right, each product and sum rounded once.</summary>
+    public static float Dot(Float4 a, Float4 b, float sum)
     {
         sum = PtxIntrinsics.MultiplyAdd(a.X, b.X, sum);
         sum = PtxIntrinsics.MultiplyAdd(a.Y, b.Y, sum);

@@ -4,9 +4,10 @@ using IlgpuLlm.Kernels.Tests.Reference;
 namespace IlgpuLlm.Kernels.Tests.Gpu;
 
 /// <summary>
-/// What every prefill attention of halves is put through: against the double-precision reference, which sees the same halves, or what 8-bit codes stand for.
+/// What every prefill attention is put through: against the double-precision reference, which sees the same numbers, or what 8-bit codes stand for.
 /// </summary>
-internal sealed class FlashScenarios(GpuBackend backend, FlashLaunch launch, AttentionShape shape, int blockSize, ElementType cache = ElementType.F16)
+internal sealed class FlashScenarios(
+    GpuBackend backend, FlashLaunch launch, AttentionShape shape, int blockSize, ElementType cache = ElementType.F16, ElementType type = ElementType.F16)
 {
     private static readonly int[] Lengths = [1, 15, 16, 17, 63, 64, 65, 127, 128, 129, 255, 300];
 
@@ -44,14 +45,17 @@ internal sealed class FlashScenarios(GpuBackend backend, FlashLaunch launch, Att
     public void CheckManySequences() =>
         Check([.. Enumerable.Range(0, 130).Select(i => new AttentionChunk(Rows(i, 2 + i), i % 3 == 0 ? 0 : i, i % 3 == 0 ? 2 + i : 1))]);
 
+    /// <summary>Whole prompts of these lengths.</summary>
+    public void CheckLengths(params int[] lengths) => Check([.. lengths.Select((n, i) => new AttentionChunk(Rows(i, n), 0, n))]);
+
     /// <summary>A batch that is small enough for emulated instructions.</summary>
     public void CheckFew() => Check([new(Rows(1, 1), -1, 1), new(Rows(2, 110), 63, 37)]);
 
-    private float[] Rows(int seed, int length) => AttentionBatch.RoundToCache(cache, shape, AttentionBatch.Rows(ElementType.F16, shape, seed, length));
+    private float[] Rows(int seed, int length) => AttentionBatch.RoundToCache(cache, shape, AttentionBatch.Rows(type, shape, seed, length));
 
     private float[] Run(AttentionChunk[] chunks)
     {
-        using var batch = new AttentionBatch(backend, ElementType.F16, shape, blockSize, chunks, newKeysInCache: true, cache);
+        using var batch = new AttentionBatch(backend, type, shape, blockSize, chunks, newKeysInCache: true, cache);
         return batch.Run(launch);
     }
 
@@ -59,13 +63,14 @@ internal sealed class FlashScenarios(GpuBackend backend, FlashLaunch launch, Att
     {
         float[] actual = Run(chunks);
         double[] expected = AttentionBatch.Reference(shape, chunks);
+        // Of halves, weights and results are rounded to 11 bits.
+        var (absolute, relative) = type == ElementType.F32 ? (2e-5, 1e-5) : (2e-3, 2e-3);
         int row = 0;
         foreach (var chunk in chunks)
         {
             int at = row * shape.QueryWidth, count = chunk.Count * shape.QueryWidth;
-            // Weights and results are rounded to 11 bits.
             TestTensors.AssertClose(
-                expected.AsSpan(at, count), actual.AsSpan(at, count), 2e-3, 2e-3, $"{chunk.Count} tokens from {chunk.Prefix} on, {shape.QueryWidth} elements each");
+                expected.AsSpan(at, count), actual.AsSpan(at, count), absolute, relative, $"{chunk.Count} tokens from {chunk.Prefix} on, {shape.QueryWidth} elements each");
             row += chunk.Count;
         }
     }

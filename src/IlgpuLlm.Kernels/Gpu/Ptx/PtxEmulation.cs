@@ -37,6 +37,11 @@ internal static unsafe class PtxEmulation
 
     public static Float4 LoadShared4(uint shared) => *(Float4*)(_sharedWindow + shared);
 
+    public static Float2 LoadShared2(uint shared) => *(Float2*)(_sharedWindow + shared);
+
+    public static void StoreShared<T>(uint shared, T value)
+        where T : unmanaged => *(T*)(_sharedWindow + shared) = value;
+
     public static UInt4 Load16(long global, int isValid) => isValid != 0 ? *(UInt4*)global : default;
 
     public static UInt2 Load8(long global) => *(UInt2*)global;

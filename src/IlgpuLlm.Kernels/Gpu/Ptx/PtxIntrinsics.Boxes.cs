@@ -51,7 +51,7 @@ internal static partial class PtxIntrinsics
 
     /// <summary>Stores a float to this group's shared memory.</summary>
     [IntrinsicImplementation, Ptx("st.shared.f32 [%0], %1;")]
-    public static void StoreShared1(uint shared, float value) => throw Only();
+    public static void StoreShared1(uint shared, float value) => PtxEmulation.StoreShared(shared, value);
 
     /// <summary>Loads a float of device memory.</summary>
     [IntrinsicImplementation, Ptx("ld.global.f32 $0, [%0];")]

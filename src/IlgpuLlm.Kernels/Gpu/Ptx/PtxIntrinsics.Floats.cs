@@ -19,6 +19,14 @@ internal static partial class PtxIntrinsics
         "@p ld.global.nc.L1::no_allocate.v4.f32 {$0,$1,$2,$3}, [%0]; }")]
     public static Float4 LoadFloatsOnceOrZero(long global, int isValid) => isValid != 0 ? PtxEmulation.LoadFloat4(global) : default;
 
+    /// <summary>Loads two floats from this group's shared memory.</summary>
+    [IntrinsicImplementation, Ptx("ld.shared.v2.f32 {$0,$1}, [%0];")]
+    public static Float2 LoadShared2(uint shared) => PtxEmulation.LoadShared2(shared);
+
+    /// <summary>Stores four floats to this group's shared memory.</summary>
+    [IntrinsicImplementation, Ptx("st.shared.v4.f32 [%0], {%1,%2,%3,%4};")]
+    public static void StoreShared4(uint shared, Float4 values) => PtxEmulation.StoreShared(shared, values);
+
     /// <summary>Waits until at most four groups of copies are under way.</summary>
     [IntrinsicImplementation, Ptx("cp.async.wait_group 4;")]
     public static void WaitCopies4()
