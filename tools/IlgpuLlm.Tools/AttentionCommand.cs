@@ -8,8 +8,9 @@ using IlgpuLlm.Kernels.Gpu;
 namespace IlgpuLlm.Tools;
 
 /// <summary>
-/// Measures the attention kernels for halves alone: prompts with FlashAttention, by mma and by wgmma, and the rotary embedding before it, decode steps with DecodeAttention in CUDA graphs whose launches take turns
-/// with caches that no cache of the device holds together.
+/// Measures the attention kernels alone. Of halves: prompts with FlashAttention, by mma and by wgmma, and the rotary embedding before it, decode steps with
+/// DecodeAttention in CUDA graphs whose launches take turns with caches that no cache of the device holds together. Of floats: prompts with FlashAttention in
+/// single precision and with the portable kernel.
 /// </summary>
 internal static class AttentionCommand
 {
@@ -28,14 +29,23 @@ internal static class AttentionCommand
         var heads = new Option<int>("--heads") { Description = "Query heads.", DefaultValueFactory = _ => 32 };
         var kvHeads = new Option<int>("--kv-heads") { Description = "Key-value heads.", DefaultValueFactory = _ => 32 };
         var prefillOnly = new Option<bool>("--prefill") { Description = "Prompts only." };
+        var floats = new Option<bool>("--float32") { Description = "Prompts of floats in place of all else; the cache is of --cache." };
+        var cache = new Option<ElementType>("--cache") { Description = "The type of the cache for --float32: F32 or F16.", DefaultValueFactory = _ => ElementType.F32 };
+        cache.AcceptOnlyFromAmong(nameof(ElementType.F32), nameof(ElementType.F16));
         var headDim = new Option<int>("--head-dim") { Description = "Elements in a head.", DefaultValueFactory = _ => 128 };
-        var command = new Command("attention", "Times attention of halves on a CUDA device.") { device, heads, kvHeads, headDim, prefillOnly };
+        var command = new Command("attention", "Times attention on a CUDA device.") { device, heads, kvHeads, headDim, prefillOnly, floats, cache };
         command.SetAction(result =>
         {
             using CudaGpuDevice gpu = CudaGpuDevice.Create(result.GetValue(device));
             int dim = result.GetValue(headDim);
             var shape = new AttentionShape(result.GetValue(heads), result.GetValue(kvHeads), dim, 0, 1 / MathF.Sqrt(dim));
             Console.WriteLine($"{gpu.Description}, {shape.NumHeads} heads of {dim} on {shape.NumKvHeads} key-value heads, blocks of {BlockSize}");
+            if (result.GetValue(floats))
+            {
+                foreach (int length in PromptLengths)
+                    MeasureFloats(gpu, shape, length, result.GetValue(cache));
+                return 0;
+            }
             foreach (int length in PromptLengths)
                 MeasurePrompt(gpu, shape, length);
             foreach (int numSeqs in result.GetValue(prefillOnly) ? [] : SequenceCounts)
@@ -64,12 +74,24 @@ internal static class AttentionCommand
         double us = Time(gpu, 10, _ => rotary.Launch(shape, inputs.Qkv, rotaryTable, inputs.Layers[0], inputs.Batch));
         Console.WriteLine(FormattableString.Invariant($"rotary {length,6} tokens              {us,9:F1} us {bytes / us / 1e6,8:F2} TB/s"));
 
-        void Report(string name, Action launch)
-        {
-            double time = Time(gpu, 10, _ => launch());
-            double flops = 4 * ((double)length * length / 2) * shape.QueryWidth;
-            Console.WriteLine(FormattableString.Invariant($"prefill {length,5} tokens, {name,-5} {time,9:F1} us {flops / time / 1e6,8:F1} TFLOP/s"));
-        }
+        void Report(string name, Action launch) => ReportPrompt(gpu, shape, length, name, launches: 10, launch);
+    }
+
+    private static void MeasureFloats(CudaGpuDevice gpu, AttentionShape shape, int length, ElementType cache)
+    {
+        using var inputs = new Inputs(gpu, shape, numSeqs: 1, queryLength: length, length, numLayers: 1, ElementType.F32, cache);
+        var flash = new FloatFlashKernel(gpu);
+        var portable = new AttentionKernel(gpu);
+        if (flash.CanLaunch(shape, inputs.Qkv, inputs.Layers[0], inputs.Output))
+            ReportPrompt(gpu, shape, length, "float", launches: 10, () => flash.Launch(shape, inputs.Qkv, inputs.Layers[0], inputs.Batch, inputs.Output));
+        ReportPrompt(gpu, shape, length, "plain", launches: 1, () => portable.Launch(shape, inputs.Qkv, inputs.Layers[0], inputs.Batch, inputs.Output));
+    }
+
+    private static void ReportPrompt(CudaGpuDevice gpu, AttentionShape shape, int length, string name, int launches, Action launch)
+    {
+        double time = Time(gpu, launches, _ => launch());
+        double flops = 4 * ((double)length * length / 2) * shape.QueryWidth;
+        Console.WriteLine(FormattableString.Invariant($"prefill {length,5} tokens, {name,-5} {time,9:F1} us {flops / time / 1e6,8:F1} TFLOP/s"));
     }
 
     private static void MeasureDecode(CudaGpuDevice gpu, AttentionShape shape, int numSeqs, int length)
@@ -116,18 +138,20 @@ internal static class AttentionCommand
         private readonly List<GpuBuffer> _buffers = [];
         private readonly CudaGpuDevice _gpu;
 
-        public Inputs(CudaGpuDevice gpu, AttentionShape shape, int numSeqs, int queryLength, int length, int numLayers)
+        public Inputs(
+            CudaGpuDevice gpu, AttentionShape shape, int numSeqs, int queryLength, int length, int numLayers, ElementType type = ElementType.F16,
+            ElementType cache = ElementType.F16)
         {
             _gpu = gpu;
             int blocksPerSeq = (length + BlockSize - 1) / BlockSize, numBlocks = numSeqs * blocksPerSeq, numTokens = numSeqs * queryLength;
             var random = new FillRandomKernel(gpu);
-            Qkv = Allocate(ElementType.F16, (long)numTokens * shape.QkvWidth);
-            Output = Allocate(ElementType.F16, (long)numTokens * shape.QueryWidth);
+            Qkv = Allocate(type, (long)numTokens * shape.QkvWidth);
+            Output = Allocate(type, (long)numTokens * shape.QueryWidth);
             random.Launch(Qkv, 1, 1f);
             Layers = new KvCacheLayer[numLayers];
             for (int i = 0; i < numLayers; i++)
             {
-                GpuBuffer keys = Allocate(ElementType.F16, (long)numBlocks * BlockSize * shape.KvWidth), values = Allocate(ElementType.F16, keys.Length);
+                GpuBuffer keys = Allocate(cache, (long)numBlocks * BlockSize * shape.KvWidth), values = Allocate(cache, keys.Length);
                 random.Launch(keys, (ulong)i, 1f);
                 random.Launch(values, (ulong)i + 1000, 1f);
                 Layers[i] = new KvCacheLayer(keys, values, numBlocks, BlockSize);

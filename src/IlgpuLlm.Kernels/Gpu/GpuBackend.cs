@@ -23,6 +23,7 @@ public sealed partial class GpuBackend : Backend
     private readonly RotaryKernel _rotary;
     private readonly AttentionKernel _attention;
     private readonly HalfAttentionKernels? _halfAttention;
+    private readonly FloatFlashKernel? _floatFlash;
     private readonly FloatDecodeKernel? _floatDecode;
     private readonly SiluMulKernel _siluMul;
     private readonly SampleKernel _sample;
@@ -52,6 +53,7 @@ public sealed partial class GpuBackend : Backend
         _rotary = new(device);
         _attention = new(device);
         _halfAttention = device is CudaGpuDevice { HasTensorCores: true } halves ? new(halves, _rotary, batchInvariant) : null;
+        _floatFlash = device is CudaGpuDevice { HasTensorCores: true } ? new(device) : null; // as for products of floats
         _floatDecode = device is CudaGpuDevice && !batchInvariant ? new(device) : null;
         _siluMul = new(device);
         _sample = new(device);
@@ -151,6 +153,8 @@ public sealed partial class GpuBackend : Backend
         }
         if (ActivationType(shape.Model) == ElementType.F16)
             _halfAttention!.Reserve(shape);
+        else if (_floatFlash is not null && FloatFlashKernel.Supports(shape.Model.Attention))
+            _floatFlash.Prepare(shape.Model.Attention, shape.Model.KvCache);
         ReserveQuantized(shape);
         if (DecodesFloats(shape.Model))
             _floatDecode!.Reserve(shape.MaxSeqs, shape.Model.Attention, shape.Model.KvCache);
@@ -255,6 +259,8 @@ public sealed partial class GpuBackend : Backend
     {
         if (qkv.Type == ElementType.F16 && _halfAttention is not null)
             _halfAttention.Attend(shape, _device.Own(qkv), cache, batch, _device.Own(output));
+        else if (_floatFlash is not null && _floatFlash.CanLaunch(shape, _device.Own(qkv), cache, _device.Own(output)))
+            _floatFlash.Launch(shape, _device.Own(qkv), cache, batch, _device.Own(output));
         else
             _attention.Launch(shape, _device.Own(qkv), cache, batch, _device.Own(output));
     }
@@ -266,6 +272,8 @@ public sealed partial class GpuBackend : Backend
             _halfAttention.Launch(shape, _device.Own(qkv), rotary, cache, batch, _device.Own(output));
         else if (_floatDecode is not null && _floatDecode.CanLaunch(shape, _device.Own(qkv), cache, batch, _device.Own(output)))
             _floatDecode.Launch(shape, _device.Own(qkv), rotary, cache, batch, _device.Own(output));
+        else if (batch.NumTokens == batch.NumSeqs && !IsBatchInvariant)
+            DecodePortably(shape, qkv, rotary, cache, batch, output);
         else
             base.Attention(shape, qkv, rotary, cache, batch, output);
     }
@@ -316,6 +324,13 @@ public sealed partial class GpuBackend : Backend
         ActivationType(model) == ElementType.F16
         || (_simtLinear is not null && !MultipliesTf32 && model.Weights == ElementType.F32 && SimtLinearKernel.SupportsRows(model.HiddenSize)
             && model.IntermediateSize % GpuWeight.GateUpBlock == 0 && model.IntermediateSize > GpuWeight.GateUpBlock);
+
+    /// <summary>A decode step of what the kernel for them does not take: a group a head, where tiles of queries would be all but empty.</summary>
+    private void DecodePortably(AttentionShape shape, DeviceBuffer qkv, RotaryTable rotary, KvCacheLayer cache, BatchMetadata batch, DeviceBuffer output)
+    {
+        RotaryAndWriteKv(shape, qkv, rotary, cache, batch);
+        _attention.Launch(shape, _device.Own(qkv), cache, batch, _device.Own(output));
+    }
 
     private bool DecodesFloats(ModelShape model) => _floatDecode is not null && model.Weights == ElementType.F32 && FloatDecodeKernel.Supports(model.Attention);
 

@@ -131,22 +131,25 @@ public sealed class BatchInvariantTests
     }
 
     [TestMethod]
-    [DataRow(4, 2, 64, 0)]
-    [DataRow(2, 1, 128, 70)]
-    [DataRow(2, 2, 80, 0)]
-    [DataRow(512, 512, 64, 0)] // as many heads as take a warp each when they are decoded
-    public void Attention_HalvesDecodedOrInChunks_SameBits(int numHeads, int numKvHeads, int headDim, int window)
+    [DataRow(4, 2, 64, 0, ElementType.F16)]
+    [DataRow(2, 1, 128, 70, ElementType.F16)]
+    [DataRow(2, 2, 80, 0, ElementType.F16)]
+    [DataRow(512, 512, 64, 0, ElementType.F16)] // as many heads as take a warp each when they are decoded
+    [DataRow(4, 2, 128, 0, ElementType.F32)]
+    [DataRow(2, 2, 80, 70, ElementType.F32)]
+    [DataRow(2, 1, 24, 0, ElementType.F32)] // heads that only the portable kernel takes
+    public void Attention_DecodedOrInChunks_SameBits(int numHeads, int numKvHeads, int headDim, int window, ElementType type)
     {
         const int Length = 150;
         using GpuBackend backend = Cuda();
         AttentionShape shape = AttentionBatch.Shape(numHeads, numKvHeads, headDim, window);
-        backend.ReserveWorkspace(new WorkspaceShape(new ModelShape(headDim * numHeads, 64, shape, ElementType.F16), Length, 3, Length));
+        backend.ReserveWorkspace(new WorkspaceShape(new ModelShape(headDim * numHeads, 64, shape, type), Length, 3, Length));
         var identity = new float[Length * headDim];
         for (int position = 0; position < Length; position++)
             identity.AsSpan(position * headDim, headDim / 2).Fill(1);
         using DeviceBuffer angles = backend.Upload(identity);
         var rotary = new RotaryTable(angles, Length, headDim);
-        CheckAttention(backend, (s, qkv, cache, batch, output) => backend.Attention(s, qkv, rotary, cache, batch, output), shape, Length, [0, 1, 63, 64, 127, 128, 149]);
+        CheckAttention(backend, (s, qkv, cache, batch, output) => backend.Attention(s, qkv, rotary, cache, batch, output), shape, Length, [0, 1, 63, 64, 127, 128, 149], type);
     }
 
     [TestMethod]
@@ -157,6 +160,16 @@ public sealed class BatchInvariantTests
         using GpuBackend backend = GpuBackend.CreateIlgpuCpu(lanes: 128);
         AttentionShape shape = AttentionBatch.Shape(1, 1, 64, 0);
         CheckAttention(backend, new FlashAttentionKernel(TestDevice.DeviceOf(backend)).Launch, shape, 70, [0, 63, 69]);
+    }
+
+    [TestMethod]
+    [DoNotParallelize] // the emulation of instructions has one memory
+    public void Attention_EmulatedFloatFlash_SameBitsDecodedOrInAChunk()
+    {
+        SkipOnCuda();
+        using GpuBackend backend = GpuBackend.CreateIlgpuCpu(lanes: 128);
+        AttentionShape shape = AttentionBatch.Shape(2, 1, 64, 0);
+        CheckAttention(backend, new FloatFlashKernel(TestDevice.DeviceOf(backend)).Launch, shape, 70, [0, 63, 69], ElementType.F32);
     }
 
     [TestMethod]
@@ -237,23 +250,24 @@ public sealed class BatchInvariantTests
     }
 
     /// <summary>A sequence as one chunk, and some of its tokens one at a time: alone, and in a batch of which every sequence has one token.</summary>
-    private static void CheckAttention(GpuBackend backend, FlashLaunch launch, AttentionShape shape, int length, int[] positions)
+    private static void CheckAttention(
+        GpuBackend backend, FlashLaunch launch, AttentionShape shape, int length, int[] positions, ElementType type = ElementType.F16)
     {
-        float[] rows = AttentionBatch.Rows(ElementType.F16, shape, 1, length);
-        float[] whole = Run(backend, launch, shape, 16, [new(rows, 0, length)]);
+        float[] rows = AttentionBatch.Rows(type, shape, 1, length);
+        float[] whole = Run(backend, launch, shape, [new(rows, 0, length)], type);
         foreach (int position in positions)
         {
             float[] expected = whole[(position * shape.QueryWidth)..((position + 1) * shape.QueryWidth)];
-            TestTensors.AssertSameBits(expected, Run(backend, launch, shape, 16, [new(rows, position, 1)]), $"token {position} alone");
-            var other = new AttentionChunk(AttentionBatch.Rows(ElementType.F16, shape, 2, 34), 33, 1);
-            float[] both = Run(backend, launch, shape, 16, [other, new(rows, position, 1)]);
+            TestTensors.AssertSameBits(expected, Run(backend, launch, shape, [new(rows, position, 1)], type), $"token {position} alone");
+            var other = new AttentionChunk(AttentionBatch.Rows(type, shape, 2, 34), 33, 1);
+            float[] both = Run(backend, launch, shape, [other, new(rows, position, 1)], type);
             TestTensors.AssertSameBits(expected, both.AsSpan(shape.QueryWidth), $"token {position} beside another sequence");
         }
     }
 
-    private static float[] Run(GpuBackend backend, FlashLaunch launch, AttentionShape shape, int blockSize, AttentionChunk[] chunks)
+    private static float[] Run(GpuBackend backend, FlashLaunch launch, AttentionShape shape, AttentionChunk[] chunks, ElementType type)
     {
-        using var batch = new AttentionBatch(backend, ElementType.F16, shape, blockSize, chunks, newKeysInCache: true);
+        using var batch = new AttentionBatch(backend, type, shape, blockSize: 16, chunks, newKeysInCache: true);
         return batch.Run(launch);
     }
 }
