@@ -81,11 +81,50 @@ public abstract class LinearWeight : IDisposable
         LoadQuantizedRowsCore(firstRow, numRows, source);
     }
 
+    /// <summary>
+    /// Packs rows right out of a checkpoint's words, where this weight can do so with just these rows; otherwise it does nothing, and the rows are to be unpacked for
+    /// <see cref="LoadQuantizedRows"/>. Calls for different rows may come from different threads.
+    /// </summary>
+    /// <param name="firstRow">The first row of this weight to fill.</param>
+    /// <param name="numRows">The number of rows.</param>
+    /// <param name="source">A matrix of as many inputs and groups as this one.</param>
+    /// <param name="sourceRow">Its first row to take.</param>
+    /// <returns>Whether the rows were packed.</returns>
+    /// <exception cref="InvalidOperationException">The weight is not quantized to 4 bits.</exception>
+    public bool TryLoadWords(int firstRow, int numRows, QuantizedWords source, int sourceRow)
+    {
+        CheckRows(firstRow, numRows);
+        CheckWords(source, sourceRow, numRows);
+        return TryLoadWordsCore(firstRow, numRows, source, sourceRow);
+    }
+
+    /// <summary>The same of a weight of gate and up for some rows of both.</summary>
+    /// <param name="firstRow">The first row of the gate and of up.</param>
+    /// <param name="numRows">The rows of each.</param>
+    /// <param name="gate">The gate's matrix: half of this weight's rows.</param>
+    /// <param name="up">Up's matrix, in the same layout.</param>
+    /// <returns>Whether the rows were packed.</returns>
+    /// <exception cref="InvalidOperationException">The weight is not quantized to 4 bits.</exception>
+    public bool TryLoadGateUpWords(int firstRow, int numRows, QuantizedWords gate, QuantizedWords up)
+    {
+        if (2 * gate.OutFeatures != OutFeatures || gate.OutFeatures != up.OutFeatures || gate.Layout != up.Layout)
+            throw new ArgumentException($"gate and up of {OutFeatures} rows in one layout are expected, not {gate.OutFeatures} ({gate.Layout}) and {up.OutFeatures} ({up.Layout})", nameof(up));
+        CheckWords(gate, firstRow, numRows);
+        CheckWords(up, firstRow, numRows);
+        return TryLoadGateUpWordsCore(firstRow, numRows, gate, up);
+    }
+
     /// <summary>Packs rows; the arguments were checked.</summary>
     protected abstract void LoadRowsCore(int firstRow, int numRows, ElementType sourceType, ReadOnlySpan<byte> source);
 
     /// <summary>Packs rows of codes; the arguments were checked.</summary>
     protected virtual void LoadQuantizedRowsCore(int firstRow, int numRows, QuantizedRows source) => throw new NotSupportedException("this weight has no codes");
+
+    /// <summary>Packs rows of words if it can; the arguments were checked.</summary>
+    protected virtual bool TryLoadWordsCore(int firstRow, int numRows, QuantizedWords source, int sourceRow) => false;
+
+    /// <summary>Packs rows of gate and up if it can; the arguments were checked.</summary>
+    protected virtual bool TryLoadGateUpWordsCore(int firstRow, int numRows, QuantizedWords gate, QuantizedWords up) => false;
 
     /// <summary>Sets elements <paramref name="first"/>... of the bias.</summary>
     public abstract void LoadBias(int first, ReadOnlySpan<float> values);
@@ -109,6 +148,21 @@ public abstract class LinearWeight : IDisposable
             throw new ArgumentException($"an order of {InFeatures} inputs names {order.Length}", nameof(order));
         if (order.IndexOfAnyExceptInRange(0, InFeatures - 1) is >= 0 and var at)
             throw new ArgumentException($"an order of {InFeatures} inputs names input {order[at]}", nameof(order));
+    }
+
+    private void CheckWords(QuantizedWords words, int firstRow, int numRows)
+    {
+        if (Quantization is not { Bits: 4 })
+            throw new InvalidOperationException("words have codes of 4 bits; this weight has not");
+        long numWords = (long)InFeatures * words.OutFeatures / QuantizedWords.CodesPerWord, numScales = (long)Quantization.NumGroups(InFeatures) * words.OutFeatures;
+        if (words.OutFeatures % QuantizedWords.CodesPerWord != 0 || words.Codes.Length != numWords || words.Zeros.Length != numScales / QuantizedWords.CodesPerWord
+            || words.Scales.Length != numScales)
+        {
+            string actual = $"{words.Codes.Length} words of codes and {words.Zeros.Length} of zero points and {words.Scales.Length} scales";
+            throw new ArgumentException($"{words.OutFeatures} rows of {InFeatures} features take {numWords}, {numScales / QuantizedWords.CodesPerWord} and {numScales}, not {actual}", nameof(words));
+        }
+        if (firstRow < 0 || numRows < 0 || firstRow > words.OutFeatures - numRows)
+            throw new ArgumentOutOfRangeException(nameof(firstRow), $"rows [{firstRow}, {firstRow + numRows}) lie outside words of {words.OutFeatures} rows");
     }
 
     private void CheckRows(int firstRow, int numRows)

@@ -7,7 +7,7 @@ namespace IlgpuLlm.Kernels.Gpu;
 /// A quantized matrix in the layout of <see cref="QuantizedLayout"/>. Each row is loaded once: what there is of a panel that is not complete waits in host
 /// memory.
 /// </summary>
-internal sealed class GpuQuantizedWeight : GpuWeight
+internal sealed partial class GpuQuantizedWeight : GpuWeight
 {
     private readonly QuantizedFillKernel _fillRandom;
     private readonly int _panelBytes, _groupBytes;
@@ -24,10 +24,11 @@ internal sealed class GpuQuantizedWeight : GpuWeight
         GroupLength = format.GroupLength(inFeatures);
         NumPanels = QuantizedLayout.NumPanels(outFeatures);
         long panelBytes = PanelBytes(inFeatures, format);
-        if (panelBytes > StagingBuffer.HalfByteLength)
-            throw new NotSupportedException($"{QuantizedLayout.PanelRows} rows of {inFeatures} inputs take {panelBytes} bytes; {device.Name} loads up to {StagingBuffer.HalfByteLength}");
+        long groupBytes = (long)NumGroups * QuantizedLayout.PanelRows * sizeof(uint);
+        if (Math.Max(panelBytes, groupBytes) is > StagingBuffer.HalfByteLength and var bytes)
+            throw new NotSupportedException($"{QuantizedLayout.PanelRows} rows of {inFeatures} inputs in {NumGroups} groups take {bytes} bytes; {device.Name} loads up to {StagingBuffer.HalfByteLength}");
         _panelBytes = (int)panelBytes;
-        _groupBytes = NumGroups * QuantizedLayout.PanelRows * sizeof(uint);
+        _groupBytes = (int)groupBytes;
         Codes = GpuBuffer.Allocate(device, ElementType.I32, (long)NumPanels * _panelBytes / sizeof(int));
         Groups = GpuBuffer.Allocate(device, ElementType.I32, (long)NumPanels * _groupBytes / sizeof(int));
         if (!inputOrder.IsEmpty)

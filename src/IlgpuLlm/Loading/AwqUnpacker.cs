@@ -1,21 +1,16 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using IlgpuLlm.Kernels;
 
 namespace IlgpuLlm.Loading;
 
 /// <summary>AutoAWQ's GEMM layout: a word of 32 bits holds 8 neighbouring outputs of one input.</summary>
 internal static class AwqUnpacker
 {
-    /// <summary>Outputs in a word.</summary>
-    public const int CodesPerWord = 8;
-
     private const int StepInputs = 4; // that are transposed at a time
     private const int BlockInputs = 64; // of an output: a cache line of codes
     private const int BlockWords = 16; // of an input: a cache line
-
-    /// <summary>The output of a word, counted from its first, that each four bits are of, from the lowest on.</summary>
-    public static ReadOnlySpan<byte> OutputOfNibble => [0, 2, 4, 6, 1, 3, 5, 7];
 
     /// <summary>Codes of <paramref name="numRows"/> outputs.</summary>
     /// <param name="words">[inFeatures, stride].</param>
@@ -26,9 +21,9 @@ internal static class AwqUnpacker
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void UnpackCodes(ReadOnlySpan<uint> words, int stride, int firstRow, int numRows, Span<byte> codes)
     {
-        int inFeatures = words.Length / stride, endWord = (firstRow + numRows + CodesPerWord - 1) / CodesPerWord;
+        int inFeatures = words.Length / stride, endWord = (firstRow + numRows + QuantizedWords.CodesPerWord - 1) / QuantizedWords.CodesPerWord;
         Span<uint> lines = stackalloc uint[BlockInputs * BlockWords]; // [inputs, words]: in the file, lines are multiples of a page apart and evict each other
-        for (int word = firstRow / CodesPerWord; word < endWord; word += BlockWords)
+        for (int word = firstRow / QuantizedWords.CodesPerWord; word < endWord; word += BlockWords)
             for (int block = 0; block < inFeatures; block += BlockInputs)
             {
                 int numWords = Math.Min(BlockWords, endWord - word), count = Math.Min(BlockInputs, inFeatures - block);
@@ -36,8 +31,8 @@ internal static class AwqUnpacker
                     words.Slice((block + k) * stride + word, numWords).CopyTo(lines[(k * BlockWords)..]);
                 for (int i = 0; i < numWords; i++)
                 {
-                    int row = (word + i) * CodesPerWord - firstRow;
-                    if (row >= 0 && row + CodesPerWord <= numRows)
+                    int row = (word + i) * QuantizedWords.CodesPerWord - firstRow;
+                    if (row >= 0 && row + QuantizedWords.CodesPerWord <= numRows)
                         UnpackWord(lines[i..], count, codes[(row * inFeatures + block)..], inFeatures);
                     else
                         UnpackRows(lines[i..], count, codes, inFeatures, block, row, numRows);
@@ -78,8 +73,8 @@ internal static class AwqUnpacker
             MemoryMarshal.Write(codes[(7 * pitch + k)..], odd.GetElement(3));
         }
         for (; k < count; k++)
-            for (int nibble = 0; nibble < CodesPerWord; nibble++)
-                codes[OutputOfNibble[nibble] * pitch + k] = (byte)((words[k * BlockWords] >> (4 * nibble)) & 15);
+            for (int nibble = 0; nibble < QuantizedWords.CodesPerWord; nibble++)
+                codes[QuantizedWords.OutputOfNibble[nibble] * pitch + k] = (byte)((words[k * BlockWords] >> (4 * nibble)) & 15);
     }
 
     /// <summary>Of four words, the lower four bits of each byte, the first bytes of all in a word, and so on.</summary>
@@ -90,9 +85,9 @@ internal static class AwqUnpacker
     /// <summary>Those outputs of a word that are asked for.</summary>
     private static void UnpackRows(ReadOnlySpan<uint> words, int count, Span<byte> codes, int inFeatures, int block, int firstRow, int numRows)
     {
-        for (int nibble = 0; nibble < CodesPerWord; nibble++)
+        for (int nibble = 0; nibble < QuantizedWords.CodesPerWord; nibble++)
         {
-            int row = firstRow + OutputOfNibble[nibble];
+            int row = firstRow + QuantizedWords.OutputOfNibble[nibble];
             if (row < 0 || row >= numRows)
                 continue;
             for (int k = 0; k < count; k++)

@@ -20,6 +20,9 @@ internal sealed class Checkpoint : IWeightSource
     // Rows of codes are gathered from all over a tensor: 64 of them read whole cache lines, and more would leave cores without work.
     private const int CodesChunkBytes = 1 << 20;
 
+    // Of words that become a device's panels at once, rows that are two cache lines of each input.
+    private const int WordsChunkRows = 256;
+
     private readonly string _folder;
     private readonly CheckpointTensors _tensors;
     private readonly IProgress<LoadProgress>? _progress;
@@ -88,14 +91,22 @@ internal sealed class Checkpoint : IWeightSource
     }
 
     /// <inheritdoc/>
-    public void LoadMatrix(MatrixPart part, LinearWeight target, int firstRow)
+    public void LoadMatrix(IReadOnlyList<MatrixPart> parts, LinearWeight target, int firstRow)
     {
-        if (FindQuantized(part, target.InFeatures) is { } module)
-            LoadCodes(module, part, target, firstRow);
-        else if (target.Quantization is { } format)
-            QuantizeRows(part, target, format, firstRow);
-        else
-            LoadRows(part.Module + ".weight", target, firstRow, part.Rows);
+        QuantizedModule?[] modules = [.. parts.Select(part => FindQuantized(part, target.InFeatures))];
+        if (modules.All(module => module is not null))
+        {
+            LoadCodes(modules!, target, firstRow);
+            return;
+        }
+        foreach (var part in parts)
+        {
+            if (target.Quantization is { } format)
+                QuantizeRows(part, target, format, firstRow);
+            else
+                LoadRows(part.Module + ".weight", target, firstRow, part.Rows);
+            firstRow += part.Rows;
+        }
     }
 
     /// <inheritdoc/>
@@ -143,22 +154,52 @@ internal sealed class Checkpoint : IWeightSource
         return hasCodes ? _modules.GetOrAdd(part.Module, _ => new QuantizedModule(_tensors, _quantization, config, part, inFeatures)) : null;
     }
 
-    private void LoadCodes(QuantizedModule module, MatrixPart part, LinearWeight target, int firstRow)
+    private void LoadCodes(QuantizedModule[] modules, LinearWeight target, int firstRow)
     {
-        int inFeatures = target.InFeatures;
-        if (!target.HasBias)
-            IgnoreZeroBias(part);
-        module.WillRead();
-        ForEachChunk(part.Rows, CodesChunkBytes, inFeatures, (first, count) =>
+        foreach (var module in modules)
         {
-            using var rows = new QuantizedRowsBuffer(count, inFeatures, module.NumGroups);
-            module.Unpack(first, count, rows.Codes, rows.Scales, rows.Zeros);
-            if (target.Quantization != _quantization!.Format)
-                LoadDequantized(rows, module.InputOrder, target, firstRow + first, count);
-            else
-                target.LoadQuantizedRows(firstRow + first, count, rows.Rows);
-            Report(part.Module, module.ByteLength * count / part.Rows);
+            if (!target.HasBias)
+                IgnoreZeroBias(module.Part);
+            module.WillRead();
+        }
+        bool isSame = target.Quantization == _quantization!.Format, isWords = isSame && modules.All(module => module.IsWords);
+        // All parts together: a device that has gates and ups by turns completes nothing with one of them.
+        ForEachChunk(modules.Max(module => module.Part.Rows), isWords ? WordsChunkRows * target.InFeatures : CodesChunkBytes, target.InFeatures, (first, count) =>
+        {
+            if (isWords && modules is [var gate, var up] && IsGateUp(gate, up) && target.TryLoadGateUpWords(first, count, gate.Words, up.Words))
+            {
+                ReportRows(gate, count);
+                ReportRows(up, count);
+                return;
+            }
+            int row = firstRow;
+            foreach (var module in modules)
+            {
+                int rows = Math.Min(count, module.Part.Rows - first);
+                if (rows > 0)
+                {
+                    if (!isWords || !target.TryLoadWords(row + first, rows, module.Words, first))
+                        UnpackCodes(module, first, rows, target, row + first, isSame);
+                    ReportRows(module, rows);
+                }
+                row += module.Part.Rows;
+            }
         });
+
+        bool IsGateUp(QuantizedModule gate, QuantizedModule up) => gate.Part.Rows == up.Part.Rows && 2 * gate.Part.Rows == target.OutFeatures;
+
+        void ReportRows(QuantizedModule module, int rows) => Report(module.Part.Module, module.ByteLength * rows / module.Part.Rows);
+    }
+
+    /// <summary>Loads rows of codes by way of a code a byte.</summary>
+    private void UnpackCodes(QuantizedModule module, int first, int count, LinearWeight target, int targetRow, bool isSame)
+    {
+        using var rows = new QuantizedRowsBuffer(count, target.InFeatures, module.NumGroups);
+        module.Unpack(first, count, rows.Codes, rows.Scales, rows.Zeros);
+        if (isSame)
+            target.LoadQuantizedRows(targetRow, count, rows.Rows);
+        else
+            LoadDequantized(rows, module.InputOrder, target, targetRow, count);
     }
 
     private void LoadDequantized(QuantizedRowsBuffer rows, int[] inputOrder, LinearWeight target, int firstRow, int count)

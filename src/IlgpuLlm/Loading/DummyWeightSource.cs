@@ -31,7 +31,8 @@ internal sealed class DummyWeightSource(ulong seed = 0, ModelQuantization? quant
     }
 
     /// <inheritdoc/>
-    public void LoadMatrix(MatrixPart part, LinearWeight target, int firstRow) => LoadRows(part.Module + ".weight", target, firstRow, part.Rows);
+    public void LoadMatrix(IReadOnlyList<MatrixPart> parts, LinearWeight target, int firstRow) =>
+        LoadRows(parts[0].Module + ".weight", target, firstRow, parts.Sum(part => part.Rows));
 
     /// <summary>Fills the whole target at the first of the calls that concern it: fused weights (query, key and value) are loaded in parts.</summary>
     public void LoadRows(string name, LinearWeight target, int firstRow, int rows)

@@ -25,14 +25,14 @@ internal interface IWeightSource : IDisposable
     MatrixForm FormOf(IReadOnlyList<MatrixPart> parts, int inFeatures);
 
     /// <summary>
-    /// Packs a part's matrix, [part.Rows, target.InFeatures], into the target's rows from <paramref name="firstRow"/> on. Codes of the checkpoint are
-    /// dequantised where the target is not quantized, and elements are quantized where it is.
+    /// Packs the parts' matrices, [part.Rows, target.InFeatures] each, one below the other into the target's rows from <paramref name="firstRow"/> on. Codes of the
+    /// checkpoint are dequantised where the target is not quantized, and elements are quantized where it is.
     /// </summary>
-    /// <param name="part">The part.</param>
+    /// <param name="parts">The parts.</param>
     /// <param name="target">A weight of the form that <see cref="FormOf"/> says for the whole matrix, or one that is not quantized.</param>
     /// <param name="firstRow">The first row to fill.</param>
     /// <exception cref="CheckpointException">A tensor is missing or of another type or shape, or an element cannot be quantized.</exception>
-    void LoadMatrix(MatrixPart part, LinearWeight target, int firstRow);
+    void LoadMatrix(IReadOnlyList<MatrixPart> parts, LinearWeight target, int firstRow);
 
     /// <summary>Copies the tensor [<paramref name="count"/>] into the target's bias from element <paramref name="first"/> on.</summary>
     /// <exception cref="CheckpointException">The tensor is missing or of another type or shape.</exception>

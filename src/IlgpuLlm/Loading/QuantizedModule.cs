@@ -10,7 +10,6 @@ internal sealed class QuantizedModule
     private const int PieceBytes = 2 << 20;
 
     private readonly QuantizationConfig _config;
-    private readonly MatrixPart _part;
     private readonly int _inFeatures;
     private readonly MappedTensor _codes;
     private readonly MappedTensor _scales;
@@ -26,7 +25,7 @@ internal sealed class QuantizedModule
     /// <exception cref="CheckpointException">A tensor is missing or of another type or shape, the layout cannot hold this shape, or g_idx is not a division into groups.</exception>
     public QuantizedModule(CheckpointTensors tensors, ModelQuantization quantization, QuantizationConfig config, MatrixPart part, int inFeatures)
     {
-        (_config, _part, _inFeatures) = (config, part, inFeatures);
+        (_config, Part, _inFeatures) = (config, part, inFeatures);
         quantization.CheckGroups(part.Module, inFeatures);
         NumGroups = config.Format.NumGroups(inFeatures);
         int codesPerWord = 32 / config.Format.Bits, wordsPerGroup = part.Rows / codesPerWord;
@@ -54,11 +53,28 @@ internal sealed class QuantizedModule
         }
     }
 
+    /// <summary>The layer.</summary>
+    public MatrixPart Part { get; }
+
     /// <summary>The groups of a row.</summary>
     public int NumGroups { get; }
 
     /// <summary>Which input each unpacked one is: sorted by group; empty where they are in order.</summary>
     public int[] InputOrder { get; }
+
+    /// <summary>Whether its tensors are <see cref="Words"/>.</summary>
+    public bool IsWords => _config.Format.Bits == 4 && InputOrder.Length == 0;
+
+    /// <summary>All of its rows, in place.</summary>
+    public QuantizedWords Words => new()
+    {
+        Layout = _config.Method == QuantizationMethod.Awq ? QuantizedWordLayout.Outputs : QuantizedWordLayout.Inputs,
+        OutFeatures = Part.Rows,
+        Codes = WordsOf(_codes),
+        Zeros = WordsOf(_zeros),
+        ZeroAddend = ZeroAddend,
+        Scales = AllScales,
+    };
 
     /// <summary>The bytes of its tensors.</summary>
     public long ByteLength => _codes.Info.ByteLength + _scales.Info.ByteLength + _zeros.Info.ByteLength + (_groups?.Info.ByteLength ?? 0);
@@ -79,9 +95,9 @@ internal sealed class QuantizedModule
     /// <param name="zeros">[numRows, numGroups].</param>
     public void Unpack(int firstRow, int numRows, Span<byte> codes, Span<Half> scales, Span<byte> zeros)
     {
-        int bits = _config.Format.Bits, wordsPerGroup = _part.Rows * bits / 32;
-        var packedCodes = Words(_codes);
-        var packedZeros = Words(_zeros);
+        int bits = _config.Format.Bits, wordsPerGroup = Part.Rows * bits / 32;
+        var packedCodes = WordsOf(_codes);
+        var packedZeros = WordsOf(_zeros);
         if (_config.Method == QuantizationMethod.Awq)
         {
             AwqUnpacker.UnpackCodes(packedCodes, wordsPerGroup, firstRow, numRows, codes);
@@ -89,18 +105,22 @@ internal sealed class QuantizedModule
         }
         else
         {
-            GptqUnpacker.UnpackCodes(bits, packedCodes, _part.Rows, firstRow, numRows, codes);
-            GptqUnpacker.UnpackZeros(bits, packedZeros, wordsPerGroup, _config.StoresZerosMinusOne ? 1 : 0, firstRow, numRows, zeros);
+            GptqUnpacker.UnpackCodes(bits, packedCodes, Part.Rows, firstRow, numRows, codes);
+            GptqUnpacker.UnpackZeros(bits, packedZeros, wordsPerGroup, ZeroAddend, firstRow, numRows, zeros);
         }
         if (InputOrder.Length > 0)
             Reorder(codes, numRows);
-        var allScales = MemoryMarshal.Cast<byte, Half>(_scales.ReadAll());
+        var allScales = AllScales;
         for (int group = 0; group < NumGroups; group++)
             for (int row = 0; row < numRows; row++)
-                scales[row * NumGroups + group] = allScales[group * _part.Rows + firstRow + row];
+                scales[row * NumGroups + group] = allScales[group * Part.Rows + firstRow + row];
     }
 
-    private static ReadOnlySpan<uint> Words(MappedTensor tensor) => MemoryMarshal.Cast<byte, uint>(tensor.ReadAll());
+    private ReadOnlySpan<Half> AllScales => MemoryMarshal.Cast<byte, Half>(_scales.ReadAll());
+
+    private int ZeroAddend => _config.Method == QuantizationMethod.Gptq && _config.StoresZerosMinusOne ? 1 : 0;
+
+    private static ReadOnlySpan<uint> WordsOf(MappedTensor tensor) => MemoryMarshal.Cast<byte, uint>(tensor.ReadAll());
 
     private void Reorder(Span<byte> codes, int numRows)
     {

@@ -90,10 +90,10 @@ internal sealed class LlamaLayer : IDisposable
 
     private static void Load(IWeightSource source, MatrixPart[] parts, LinearWeight target)
     {
+        source.LoadMatrix(parts, target, 0);
         int row = 0;
         foreach (var part in parts)
         {
-            source.LoadMatrix(part, target, row);
             if (target.HasBias)
                 source.LoadBias(part.Module + ".bias", target, row, part.Rows);
             row += part.Rows;

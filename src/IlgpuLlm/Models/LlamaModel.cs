@@ -85,7 +85,7 @@ internal sealed class LlamaModel : IDisposable
         ParallelLoad.For(_layers.Length, source.MaxConcurrentLayers, i => _layers[i].LoadMatrices(source, _config, i));
         source.LoadVector("model.norm.weight", _backend, _finalNorm);
         if (_output != _embedding)
-            source.LoadMatrix(new MatrixPart(_description.TieWordEmbeddings ? "model.embed_tokens" : "lm_head", _config.VocabSize, IsInLayer: false), _output, 0);
+            source.LoadMatrix([new(_description.TieWordEmbeddings ? "model.embed_tokens" : "lm_head", _config.VocabSize, IsInLayer: false)], _output, 0);
         source.VerifyAllUsed(IgnorableTensors(_description));
     }
 

@@ -16,7 +16,14 @@ internal sealed class HostWeightSource(LayerWeights weights) : IWeightSource
 
     public MatrixForm FormOf(IReadOnlyList<MatrixPart> parts, int inFeatures) => MatrixForm.Elements;
 
-    public void LoadMatrix(MatrixPart part, LinearWeight target, int firstRow) => target.LoadFloats(firstRow, weights.Find(part.Module).Values);
+    public void LoadMatrix(IReadOnlyList<MatrixPart> parts, LinearWeight target, int firstRow)
+    {
+        foreach (var part in parts)
+        {
+            target.LoadFloats(firstRow, weights.Find(part.Module).Values);
+            firstRow += part.Rows;
+        }
+    }
 
     public void LoadBias(string name, LinearWeight target, int first, int count) => target.LoadBias(first, weights.Find(name[..^".bias".Length]).Bias!);
 

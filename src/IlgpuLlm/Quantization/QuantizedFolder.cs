@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using IlgpuLlm.Engine;
+using IlgpuLlm.Kernels;
 using IlgpuLlm.Loading;
 using IlgpuLlm.Models;
 
@@ -166,7 +167,7 @@ internal sealed class QuantizedFolder : IDisposable
     {
         int numGroups = _options.Format.NumGroups(inputs);
         bool isAwq = _options.Layout == QuantizationMethod.Awq;
-        int perWord = isAwq ? AwqUnpacker.CodesPerWord : GptqPacker.CodesPerWord;
+        int perWord = isAwq ? QuantizedWords.CodesPerWord : GptqPacker.CodesPerWord;
         yield return isAwq
             ? new(module + ".qweight", TensorType.I32, inputs, rows / perWord)
             : new(module + ".qweight", TensorType.I32, inputs / perWord, rows);

@@ -99,7 +99,7 @@ public sealed class QuantizedEngineTests
         {
             const string Module = "model.layers.1.mlp.down_proj";
             var weight = new FakeLinearWeight(config.HiddenSize, config.IntermediateSize);
-            checkpoint.LoadMatrix(new MatrixPart(Module, config.HiddenSize), weight, 0);
+            checkpoint.LoadMatrix([new(Module, config.HiddenSize)], weight, 0);
             builder.Add($"{Module}.weight", "F32", [config.HiddenSize, config.IntermediateSize], weight.Values);
         }, skip: name => name.StartsWith("model.layers.1.mlp.down_proj.", StringComparison.Ordinal));
         AssertNear(Logits(folder, new EngineOptions()), Logits(model.Folder, new EngineOptions()));
@@ -154,7 +154,7 @@ public sealed class QuantizedEngineTests
             foreach (var (part, inputs) in Parts(config))
             {
                 var weight = new FakeLinearWeight(part.Rows, inputs);
-                checkpoint.LoadMatrix(part, weight, 0);
+                checkpoint.LoadMatrix([part], weight, 0);
                 builder.Add($"{part.Module}.weight", "F32", [part.Rows, inputs], weight.Values);
             }
         },

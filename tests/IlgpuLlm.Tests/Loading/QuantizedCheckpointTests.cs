@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using IlgpuLlm.Kernels;
 using IlgpuLlm.Kernels.Cpu;
+using IlgpuLlm.Kernels.Gpu;
 using IlgpuLlm.Loading;
 using IlgpuLlm.TestSupport;
 
@@ -48,8 +49,52 @@ public sealed class QuantizedCheckpointTests
             using var temp = Write(layer, method, isV2: false);
             using var checkpoint = Open(temp, method, 4, -1);
             var target = new FakeLinearWeight(Rows + 5, Inputs);
-            checkpoint.LoadMatrix(new MatrixPart("layer", Rows), target, 5);
+            checkpoint.LoadMatrix([new("layer", Rows)], target, 5);
             AssertSameBits(layer.Values, target.Values.AsSpan(5 * Inputs));
+        }
+    }
+
+    [TestMethod]
+    [DataRow("awq")]
+    [DataRow("gptq")]
+    public void LoadMatrix_GateAndUp_AreThoseOfTheLayer(string method)
+    {
+        PackedLayer gate = new(In, Out, 4, 32, 1), up = new(In, Out, 4, 32, 2);
+        using var temp = Write(method, ("gate", gate), ("up", up));
+        using var checkpoint = Open(temp, method, 4, 32);
+        float[] gates = gate.Values, ups = up.Values;
+        foreach (bool onGpu in new[] { false, true })
+        {
+            using Backend backend = onGpu ? GpuBackend.CreateIlgpuCpu() : new CpuBackend(1);
+            var format = new QuantizationFormat(4, 32);
+            var model = new ModelShape(In, Out, new AttentionShape(2, 1, 32, 0, 1), ElementType.F32, format);
+            using var weight = backend.CreateQuantizedGateUp(model, format, hasBias: false, []);
+            checkpoint.LoadMatrix([new("gate", Out), new("up", Out)], weight, 0);
+            backend.ReserveWorkspace(new WorkspaceShape(model, In, 1, In));
+            float[] actual = Columns(backend, Out, (input, output) => backend.LinearSiluMul(weight, input, output, In));
+            for (int i = 0; i < actual.Length; i++)
+            {
+                double g = gates[i], expected = g / (1 + Math.Exp(-g)) * ups[i];
+                Assert.AreEqual(expected, actual[i], 1e-5 * Math.Max(1, Math.Abs(expected)), $"{i} on the {(onGpu ? "GPU" : "CPU")}");
+            }
+        }
+    }
+
+    [TestMethod]
+    public void LoadMatrix_PartsOfDifferentHeights_LieOneBelowTheOther()
+    {
+        // Chunks of all parts are loaded together.
+        PackedLayer q = new(In, 840, 4, 64, 1), k = new(In, 8, 4, 64, 2), v = new(In, 264, 4, 64, 3);
+        using var temp = Write("awq", ("q", q), ("k", k), ("v", v));
+        using var checkpoint = Open(temp, "awq", 4, 64);
+        MatrixPart[] parts = [new("q", 840), new("k", 8), new("v", 264)];
+        float[] expected = [.. q.Values, .. k.Values, .. v.Values];
+        foreach (bool onGpu in new[] { false, true })
+        {
+            using Backend backend = onGpu ? GpuBackend.CreateIlgpuCpu() : new CpuBackend(1);
+            using var weight = backend.CreateQuantizedLinear(840 + 8 + 264, In, new(4, 64), hasBias: false, []);
+            checkpoint.LoadMatrix(parts, weight, 0);
+            AssertSameBits(expected, Columns(backend, weight.OutFeatures, (input, output) => backend.Linear(weight, input, output, In)));
         }
     }
 
@@ -78,9 +123,10 @@ public sealed class QuantizedCheckpointTests
 
         var part = new MatrixPart("layer", Rows);
         var widened = new FakeLinearWeight(Rows, In);
-        checkpoint.LoadMatrix(part, widened, 0);
+        checkpoint.LoadMatrix([part], widened, 0);
         AssertSameBits(expected, widened.Values);
         AssertSameBits(expected, ReadBack(checkpoint, part, Rows));
+        AssertSameBits(expected, ReadBack(checkpoint, part, Rows, onGpu: true));
         checkpoint.VerifyAllUsed([]);
     }
 
@@ -88,7 +134,7 @@ public sealed class QuantizedCheckpointTests
     public void FormOf_SameOrders_AreShared()
     {
         int[] groupOf = Shuffled(3);
-        using var temp = Write(("q", new PackedLayer(In, Out, 4, 32, 1, groupOf)), ("k", new PackedLayer(In, Out, 4, 32, 2, groupOf)));
+        using var temp = Write("gptq", ("q", new PackedLayer(In, Out, 4, 32, 1, groupOf)), ("k", new PackedLayer(In, Out, 4, 32, 2, groupOf)));
         using var checkpoint = Open(temp, "gptq", 4, 32);
         var form = checkpoint.FormOf([new("q", Out), new("k", Out)], In);
         Assert.AreEqual(new QuantizationFormat(4, 32), form.Quantization);
@@ -100,14 +146,13 @@ public sealed class QuantizedCheckpointTests
     public void FormOf_DifferentOrders_IsDequantizedAndExact()
     {
         PackedLayer q = new(In, Out, 4, 32, 1, Shuffled(3)), k = new(In, Out, 4, 32, 2, Shuffled(4));
-        using var temp = Write(("q", q), ("k", k));
+        using var temp = Write("gptq", ("q", q), ("k", k));
         using var checkpoint = Open(temp, "gptq", 4, 32);
         var form = checkpoint.FormOf([new("q", Out), new("k", Out)], In);
         Assert.IsNull(form.Quantization);
         Assert.IsTrue(form.IsDequantized);
         var fused = new FakeLinearWeight(2 * Out, In);
-        checkpoint.LoadMatrix(new("q", Out), fused, 0);
-        checkpoint.LoadMatrix(new("k", Out), fused, Out);
+        checkpoint.LoadMatrix([new("q", Out), new("k", Out)], fused, 0);
         AssertSameBits([.. q.Values, .. k.Values], fused.Values);
     }
 
@@ -118,7 +163,7 @@ public sealed class QuantizedCheckpointTests
         temp.Write(FileName, new SafetensorsBuilder().AddRandom("layer.weight", Out, In).Build());
         using var checkpoint = Open(temp, "awq", 4, 64);
         Assert.AreEqual(MatrixForm.Elements, checkpoint.FormOf([Layer], In));
-        checkpoint.LoadMatrix(Layer, new FakeLinearWeight(Out, In), 0);
+        checkpoint.LoadMatrix([Layer], new FakeLinearWeight(Out, In), 0);
         checkpoint.VerifyAllUsed([]);
     }
 
@@ -216,7 +261,7 @@ public sealed class QuantizedCheckpointTests
         using var temp = new TempFolder();
         temp.Write(FileName, builder.Build());
         using var checkpoint = Open(temp, "gptq", 4, 64);
-        void Load() => checkpoint.LoadMatrix(Layer, new FakeLinearWeight(Out, In), 0);
+        void Load() => checkpoint.LoadMatrix([Layer], new FakeLinearWeight(Out, In), 0);
         if (value != 0)
         {
             CheckpointErrors.Expect(Load, temp.Path, "\"layer.bias\": [71] is not 0");
@@ -256,20 +301,26 @@ public sealed class QuantizedCheckpointTests
         CheckpointErrors.Expect(() => ReadBack(checkpoint, Layer, Out), Path.Combine(temp.Path, FileName), "\"layer.weight\": [3, 7]: ");
     }
 
-    /// <summary>Loads a quantized weight of the CPU's and multiplies it by the unit vectors: [rows, inFeatures].</summary>
-    private static float[] ReadBack(Checkpoint checkpoint, MatrixPart part, int rows)
+    /// <summary>Loads a quantized weight and multiplies it by the unit vectors: [rows, inFeatures].</summary>
+    private static float[] ReadBack(Checkpoint checkpoint, MatrixPart part, int rows, bool onGpu = false)
     {
-        using var backend = new CpuBackend(1);
+        using Backend backend = onGpu ? GpuBackend.CreateIlgpuCpu() : new CpuBackend(1);
         var form = checkpoint.FormOf([part], In);
         using var weight = backend.CreateQuantizedLinear(rows, In, form.Quantization!, hasBias: false, form.InputOrder);
-        checkpoint.LoadMatrix(part, weight, 0);
+        checkpoint.LoadMatrix([part], weight, 0);
+        return Columns(backend, rows, (input, output) => backend.Linear(weight, input, output, In));
+    }
+
+    /// <summary>What an operation makes of the unit vectors: [rows, inFeatures].</summary>
+    private static float[] Columns(Backend backend, int rows, Action<DeviceBuffer, DeviceBuffer> multiply)
+    {
         var unit = new float[In * In];
         for (int k = 0; k < In; k++)
             unit[k * In + k] = 1;
         using var input = backend.Allocate(ElementType.F32, unit.Length);
         using var output = backend.Allocate(ElementType.F32, In * rows);
         backend.Upload(unit, input);
-        backend.Linear(weight, input, output, In);
+        multiply(input, output);
         float[] products = new float[In * rows], values = new float[In * rows];
         backend.Download(output, products);
         for (int k = 0; k < In; k++)
@@ -283,9 +334,10 @@ public sealed class QuantizedCheckpointTests
         using var temp = Write(layer, method, isV2);
         using var checkpoint = Open(temp, method, bits, groupSize, isV2);
         var widened = new FakeLinearWeight(Out, In);
-        checkpoint.LoadMatrix(Layer, widened, 0);
+        checkpoint.LoadMatrix([Layer], widened, 0);
         AssertSameBits(layer.Values, widened.Values);
         AssertSameBits(layer.Values, ReadBack(checkpoint, Layer, Out));
+        AssertSameBits(layer.Values, ReadBack(checkpoint, Layer, Out, onGpu: true));
         checkpoint.VerifyAllUsed([]);
     }
 
@@ -314,23 +366,20 @@ public sealed class QuantizedCheckpointTests
     private static Checkpoint Open(TempFolder temp, string method, int bits, int groupSize, bool isV2 = false) => Checkpoint.Open(
         temp.Path, quantization: PackedLayer.Describe(method == "awq" ? QuantizationMethod.Awq : QuantizationMethod.Gptq, bits, groupSize, isV2));
 
-    private static TempFolder Write(PackedLayer layer, string method, bool isV2)
-    {
-        var builder = new SafetensorsBuilder();
-        if (method == "awq")
-            layer.AddAwq(builder, "layer");
-        else
-            layer.AddGptq(builder, "layer", isV2);
-        var temp = new TempFolder();
-        temp.Write(FileName, builder.Build());
-        return temp;
-    }
+    private static TempFolder Write(PackedLayer layer, string method, bool isV2) => Write(method, isV2, ("layer", layer));
 
-    private static TempFolder Write(params (string Name, PackedLayer Layer)[] layers)
+    private static TempFolder Write(string method, params (string Name, PackedLayer Layer)[] layers) => Write(method, isV2: false, layers);
+
+    private static TempFolder Write(string method, bool isV2, params (string Name, PackedLayer Layer)[] layers)
     {
         var builder = new SafetensorsBuilder();
         foreach (var (name, layer) in layers)
-            layer.AddGptq(builder, name);
+        {
+            if (method == "awq")
+                layer.AddAwq(builder, name);
+            else
+                layer.AddGptq(builder, name, isV2);
+        }
         var temp = new TempFolder();
         temp.Write(FileName, builder.Build());
         return temp;

@@ -177,7 +177,7 @@ public sealed class ModelQuantizerTests
             float[] expected = dequantize(file, module);
             int rows = (int)file.Tensors[module + ".scales"].Shape[1];
             var weight = new FakeLinearWeight(rows, expected.Length / rows, hasBias: file.Tensors.ContainsKey(module + ".bias"));
-            checkpoint.LoadMatrix(new MatrixPart(module, rows), weight, 0);
+            checkpoint.LoadMatrix([new(module, rows)], weight, 0);
             Assert.IsTrue(MemoryMarshal.AsBytes<float>(expected).SequenceEqual(MemoryMarshal.AsBytes<float>(weight.Values)), module);
         }
         Assert.AreEqual(7 * Config(folder)["num_hidden_layers"]!.GetValue<int>(), AwqFile.Modules(file).Count());

@@ -17,11 +17,11 @@ internal static unsafe class Transpose
         {
             Vector128<float> a = Vector128.Load(row0 + k) * scale, b = Vector128.Load(row1 + k) * scale;
             Vector128<float> c = Vector128.Load(row2 + k) * scale, d = Vector128.Load(row3 + k) * scale;
-            Vector128<float> ab = Low(a, b), cd = Low(c, d), ab2 = High(a, b), cd2 = High(c, d);
-            LowPairs(ab, cd).Store(target);
-            HighPairs(ab, cd).Store(target + step);
-            LowPairs(ab2, cd2).Store(target + 2 * step);
-            HighPairs(ab2, cd2).Store(target + 3 * step);
+            Square(ref a, ref b, ref c, ref d);
+            a.Store(target);
+            b.Store(target + step);
+            c.Store(target + 2 * step);
+            d.Store(target + 3 * step);
         }
         for (; k < count; k++, target += step)
         {
@@ -30,6 +30,17 @@ internal static unsafe class Transpose
             target[2] = row2[k] * scale;
             target[3] = row3[k] * scale;
         }
+    }
+
+    /// <summary>Four rows of four become columns.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Square(ref Vector128<float> a, ref Vector128<float> b, ref Vector128<float> c, ref Vector128<float> d)
+    {
+        Vector128<float> ab = Low(a, b), cd = Low(c, d), ab2 = High(a, b), cd2 = High(c, d);
+        a = LowPairs(ab, cd);
+        b = HighPairs(ab, cd);
+        c = LowPairs(ab2, cd2);
+        d = HighPairs(ab2, cd2);
     }
 
     /// <summary>[a0, b0, a1, b1].</summary>
