@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 namespace IlgpuLlm.Kernels.Cpu;
 
 /// <summary>A linear layer's matrix of 4-bit or 8-bit codes that are multiplied with 8-bit activations; see <see cref="CpuDotLayout"/>.</summary>
-public sealed unsafe class CpuDotLinearWeight : CpuPanelWeight
+public sealed unsafe partial class CpuDotLinearWeight : CpuPanelWeight
 {
     private readonly NativeBlock _codes;
     private readonly PanelScales _scales;

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace IlgpuLlm.Kernels.Cpu;
@@ -40,6 +41,21 @@ internal sealed unsafe class PanelScales : IDisposable
                 int row = firstRow + r, from = r * _numGroups + group;
                 Scales(row / _width, group)[row % _width] = source.Scales[from];
                 Zeros(row / _width, group)[row % _width] = source.Zeros[from];
+            }
+    }
+
+    /// <summary>Takes those of rows of words; a panel has none of an eight's rows or all.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Load(int firstRow, QuantizedWordRows rows)
+    {
+        Span<byte> zeros = stackalloc byte[QuantizedWordRows.Eight];
+        for (int group = 0; group < _numGroups; group++)
+            for (int eight = 0; eight < rows.NumEights; eight++)
+            {
+                int row = firstRow + eight * QuantizedWordRows.Eight;
+                ReadOnlySpan<ushort> scales = rows.ReadGroup(group, eight, zeros);
+                scales.CopyTo(new Span<ushort>((ushort*)Scales(row / _width, group) + row % _width, QuantizedWordRows.Eight));
+                zeros.CopyTo(new Span<byte>(Zeros(row / _width, group) + row % _width, QuantizedWordRows.Eight));
             }
     }
 

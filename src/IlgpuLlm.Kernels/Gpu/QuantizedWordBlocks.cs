@@ -69,8 +69,8 @@ internal static unsafe class QuantizedWordBlocks
     {
         Vector128<uint> first = Vector128.Load(inputs), second = Vector128.Load(inputs + pitch);
         Vector128<uint> high = Vector128.Load(inputs + 8 * pitch), highSecond = Vector128.Load(inputs + 9 * pitch);
-        Halves(Rows(LowNibbles(first, high)), Rows(LowNibbles(second, highSecond)), out even, out evenNext);
-        Halves(Rows(HighNibbles(first, high)), Rows(HighNibbles(second, highSecond)), out odd, out oddNext);
+        NibbleVectors.Halves(Rows(NibbleVectors.LowNibbles(first, high)), Rows(NibbleVectors.LowNibbles(second, highSecond)), out even, out evenNext);
+        NibbleVectors.Halves(Rows(NibbleVectors.HighNibbles(first, high)), Rows(NibbleVectors.HighNibbles(second, highSecond)), out odd, out oddNext);
     }
 
     /// <summary>What the lanes of four rows have of an instruction's 16 inputs, those of each t together.</summary>
@@ -79,36 +79,10 @@ internal static unsafe class QuantizedWordBlocks
     {
         Vector128<uint> low = Vector128.Load(words), high = Vector128.Load(words + pitch);
         Vector128<uint> lowBelow = Vector128.Load(words + QuantizedWordRows.Eight), highBelow = Vector128.Load(words + pitch + QuantizedWordRows.Eight);
-        Bytes(LowNibbles(low, high), LowNibbles(lowBelow, highBelow), out var even, out var even13);
-        Bytes(HighNibbles(low, high), HighNibbles(lowBelow, highBelow), out var odd, out var odd13);
-        Halves(even, odd, out t0, out t2);
-        Halves(even13, odd13, out t1, out t3);
-    }
-
-    /// <summary>Of each byte the lower four bits, below those of another vector's.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<uint> LowNibbles(Vector128<uint> low, Vector128<uint> high) => Vector128.ConditionalSelect(Vector128.Create(0x0F0F0F0Fu), low, high << 4);
-
-    /// <summary>Of each byte the upper four bits, below those of another vector's.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<uint> HighNibbles(Vector128<uint> low, Vector128<uint> high) => Vector128.ConditionalSelect(Vector128.Create(0x0F0F0F0Fu), low >>> 4, high);
-
-    /// <summary>Bytes 0 and 2 of a and b by turns, and bytes 1 and 3.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Bytes(Vector128<uint> a, Vector128<uint> b, out Vector128<uint> even, out Vector128<uint> odd)
-    {
-        Vector128<uint> mask = Vector128.Create(0x00FF00FFu);
-        even = Vector128.ConditionalSelect(mask, a, b << 8);
-        odd = Vector128.ConditionalSelect(mask, a >>> 8, b);
-    }
-
-    /// <summary>The lower halves of a and b by turns, and the upper ones.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Halves(Vector128<uint> a, Vector128<uint> b, out Vector128<uint> low, out Vector128<uint> high)
-    {
-        Vector128<uint> mask = Vector128.Create(0x0000FFFFu);
-        low = Vector128.ConditionalSelect(mask, a, b << 16);
-        high = Vector128.ConditionalSelect(mask, a >>> 16, b);
+        NibbleVectors.Bytes(NibbleVectors.LowNibbles(low, high), NibbleVectors.LowNibbles(lowBelow, highBelow), out var even, out var even13);
+        NibbleVectors.Bytes(NibbleVectors.HighNibbles(low, high), NibbleVectors.HighNibbles(lowBelow, highBelow), out var odd, out var odd13);
+        NibbleVectors.Halves(even, odd, out t0, out t2);
+        NibbleVectors.Halves(even13, odd13, out t1, out t3);
     }
 
     /// <summary>Of four words, two of a strip and two of the next one: the first bytes of all in a word, then the second ones, and so on.</summary>

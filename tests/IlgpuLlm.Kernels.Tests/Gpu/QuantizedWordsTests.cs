@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using IlgpuLlm.Kernels.Gpu;
+using IlgpuLlm.Kernels.Tests.Reference;
 
 namespace IlgpuLlm.Kernels.Tests.Gpu;
 

@@ -1,4 +1,4 @@
-namespace IlgpuLlm.Kernels.Tests.Gpu;
+namespace IlgpuLlm.Kernels.Tests.Reference;
 
 /// <summary>A random matrix of 4-bit codes, code by code and in a checkpoint's words, written from their description and not from the code under test.</summary>
 internal sealed class WordMatrix
