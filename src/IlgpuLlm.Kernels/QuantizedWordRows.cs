@@ -115,14 +115,14 @@ internal readonly ref struct QuantizedWordRows
         int words = WordsOfEight, from = FirstWord(line, first);
         ReadOnlySpan<uint> source = _first.Codes[from..];
         if (!_isPaired)
-            source[..target.Length].CopyTo(target);
+            Copy(source[..target.Length], target);
         else if (words == 1)
             Interleave(source, _second.Codes[from..], target);
         else
             for (int i = 0; i < target.Length; i += 2 * words)
             {
-                source.Slice(i / 2, words).CopyTo(target[i..]);
-                _second.Codes.Slice(from + i / 2, words).CopyTo(target[(i + words)..]);
+                Copy(source.Slice(i / 2, words), target.Slice(i, words));
+                Copy(_second.Codes.Slice(from + i / 2, words), target.Slice(i + words, words));
             }
     }
 
@@ -144,6 +144,17 @@ internal readonly ref struct QuantizedWordRows
         fixed (uint* first = words)
             for (byte* line = (byte*)((nint)first & -Prefetch.LineLength); line < first + words.Length; line += Prefetch.LineLength)
                 Prefetch.Line(line);
+    }
+
+    /// <summary>Copies words. The runtime's own copy takes until it is compiled anew, which loading does not last: 0.65 instead of 0.3 ns a code.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Copy(ReadOnlySpan<uint> source, Span<uint> target)
+    {
+        int i = 0;
+        for (; i <= target.Length - Vector256<uint>.Count; i += Vector256<uint>.Count)
+            Vector256.Create(source.Slice(i, Vector256<uint>.Count)).CopyTo(target[i..]);
+        for (; i < target.Length; i++)
+            target[i] = source[i];
     }
 
     /// <summary>Words of both by turns.</summary>

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 
 namespace IlgpuLlm.Kernels.Cpu;
 
@@ -54,8 +55,8 @@ internal sealed unsafe class PanelScales : IDisposable
             {
                 int row = firstRow + eight * QuantizedWordRows.Eight;
                 ReadOnlySpan<ushort> scales = rows.ReadGroup(group, eight, zeros);
-                scales.CopyTo(new Span<ushort>((ushort*)Scales(row / _width, group) + row % _width, QuantizedWordRows.Eight));
-                zeros.CopyTo(new Span<byte>(Zeros(row / _width, group) + row % _width, QuantizedWordRows.Eight));
+                Vector128.Create(scales).Store((ushort*)Scales(row / _width, group) + row % _width);
+                Vector64.Create<byte>(zeros).Store(Zeros(row / _width, group) + row % _width);
             }
     }
 
