@@ -45,17 +45,20 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec>
     /// <summary>The rows whose activations fit into the scratch.</summary>
     private static int DotRows(CpuDotLayout layout)
     {
-        int bytesOfInput = layout.Bits == 4 ? sizeof(sbyte) : sizeof(short);
-        long perRow = (long)layout.NumBlocks * (DotBlock * bytesOfInput + sizeof(float)) + sizeof(float) * (layout.NumGroups + 3L * TSimd.Count);
+        long perRow = (long)layout.NumBlocks * (BytesOfBlock(layout) + sizeof(float)) + sizeof(float) * (layout.NumGroups + 3L * TSimd.Count);
         return (int)Math.Min(MaxDotRows, PackedLength * (long)sizeof(float) / perRow);
     }
+
+    /// <summary>Bytes of a row's block of activations.</summary>
+    private static int BytesOfBlock(CpuDotLayout layout)
+        => TSimd.HasDots ? DotKernels<TSimd, TVec>.DotBytes : DotBlock * (layout.Bits == 4 ? sizeof(sbyte) : sizeof(short));
 
     /// <summary>sums[vector, row] = the products of a panel's outputs; what follows is scratch. Codes are read in the order in which they lie.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void MultiplyPanel(CpuDotLinearWeight weight, int panel, byte* x, float* scales, float* groupSums, int rows, TVec* sums)
     {
         CpuDotLayout layout = weight.Dots;
-        int blocks = layout.BlocksInGroup, bytesOfBlock = layout.Bits == 4 ? DotBlock : DotBlock * sizeof(short);
+        int blocks = layout.BlocksInGroup, bytesOfBlock = BytesOfBlock(layout);
         TVec* products = sums + 2 * rows;
         new Span<TVec>(sums, 2 * rows).Clear();
         byte* codes = weight.Codes(panel);
@@ -66,7 +69,9 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec>
         {
             for (TVec* sum = sums; sum < products; sum += rows, codes += groupBytes, weightScales += TSimd.Count, zeros += TSimd.Count)
             {
-                if (layout.Bits == 4)
+                if (TSimd.HasDots)
+                    DotKernels<TSimd, TVec>.MultiplyDots(layout.Bits, codes, x, scales, blocks, rows, products);
+                else if (layout.Bits == 4)
                     DotKernels<TSimd, TVec>.Multiply4(codes, x, scales, blocks, rows, products);
                 else
                     DotKernels<TSimd, TVec>.Multiply8(codes, x, scales, blocks, rows, products);

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using IlgpuLlm.Kernels.Cpu.Simd;
 
 namespace IlgpuLlm.Kernels.Cpu;
 
@@ -15,14 +16,14 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec>
     /// <param name="input">[rows, inFeatures].</param>
     /// <param name="order">Where the features lie, or null: in order.</param>
     /// <param name="rows">Rows.</param>
-    /// <param name="x">[numBlocks, rows, 32]: bytes for codes of 4 bits; for 8 bits shorts, inputs 0, 2, 1, 3 of each four.</param>
+    /// <param name="x">[numBlocks, rows, 32]: bytes for codes of 4 bits; for 8 bits shorts, inputs 0, 2, 1, 3 of each four. Where <see cref="ISimdDot{TVec}.HasDots"/> bytes for both, and after each 32 of them an integer: what all of them give with <see cref="ISimdDot{TVec}.CodeOffset"/>.</param>
     /// <param name="scales">[numBlocks, rows].</param>
     /// <param name="groupSums">[numGroups, rows]: the sums of scale * q.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Quantize(CpuDotLayout layout, float* input, int* order, int rows, byte* x, float* scales, float* groupSums)
     {
         float* block = stackalloc float[DotBlock];
-        int inFeatures = layout.Panels.InFeatures, blocks = layout.BlocksInGroup;
+        int inFeatures = layout.Panels.InFeatures, blocks = layout.BlocksInGroup, bytesOfBlock = BytesOfBlock(layout);
         for (int row = 0; row < rows; row++, input += inFeatures)
             for (int group = 0; group < layout.NumGroups; group++)
             {
@@ -40,9 +41,12 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec>
                         source = block;
                     }
                     nint to = (nint)b * rows + row;
-                    float total = layout.Bits == 4
-                        ? RoundToBytes(source, (sbyte*)x + to * DotBlock, out scales[to])
-                        : RoundToShorts(source, (short*)x + to * DotBlock, out scales[to]);
+                    byte* target = x + to * bytesOfBlock;
+                    float total = TSimd.HasDots || layout.Bits == 4
+                        ? RoundToBytes(source, (sbyte*)target, out scales[to])
+                        : RoundToShorts(source, (short*)target, out scales[to]);
+                    if (TSimd.HasDots)
+                        *(int*)(target + DotBlock) = layout.Bits == 4 ? 0 : TSimd.CodeOffset * (int)total;
                     sum += scales[to] * total;
                 }
                 groupSums[group * rows + row] = sum;

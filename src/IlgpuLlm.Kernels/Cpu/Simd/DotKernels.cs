@@ -10,6 +10,9 @@ internal static unsafe class DotKernels<TSimd, TVec>
     where TSimd : struct, ISimd<TVec>
     where TVec : unmanaged
 {
+    /// <summary>Bytes of a row's block of activations for <see cref="MultiplyDots"/>.</summary>
+    public const int DotBytes = CpuDotLayout.BlockLength + sizeof(int);
+
     private static int Chunk => TSimd.Count * sizeof(int);
 
     /// <summary>4-bit codes: [numBlocks, 4 chunks, outputs, 4 bytes], byte j of a chunk being inputs j and 4 + j. x: bytes, [numBlocks, rows, 32].</summary>
@@ -73,6 +76,49 @@ internal static unsafe class DotKernels<TSimd, TVec>
                 sums[row] = TSimd.MulAdd(TSimd.IntsToFloats(ints), TSimd.Broadcast(*scales), sums[row]);
             }
         }
+    }
+
+    /// <summary>
+    /// Codes of 4 or 8 bits where <see cref="ISimdDot{TVec}.HasDots"/>. x: [numBlocks, rows], each the activations as 32 bytes in order and the integer that the
+    /// products start from.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void MultiplyDots(int bits, byte* codes, byte* x, float* scales, int numBlocks, int rows, TVec* sums)
+    {
+        for (int row = 0; row < rows; row++)
+            sums[row] = default;
+        TVec sum = default;
+        int length = bits * Chunk;
+        for (int block = 0; block < numBlocks; block++, codes += length)
+        {
+            Prefetch.Ahead(codes, length);
+            TVec c0, c1, c2, c3, c4, c5, c6, c7;
+            if (bits == 4)
+            {
+                TSimd.SplitNibbles(codes, out c0, out c1);
+                TSimd.SplitNibbles(codes + Chunk, out c2, out c3);
+                TSimd.SplitNibbles(codes + 2 * Chunk, out c4, out c5);
+                TSimd.SplitNibbles(codes + 3 * Chunk, out c6, out c7);
+            }
+            else
+            {
+                (c0, c1) = (TSimd.LoadCodes(codes), TSimd.LoadCodes(codes + Chunk));
+                (c2, c3) = (TSimd.LoadCodes(codes + 2 * Chunk), TSimd.LoadCodes(codes + 3 * Chunk));
+                (c4, c5) = (TSimd.LoadCodes(codes + 4 * Chunk), TSimd.LoadCodes(codes + 5 * Chunk));
+                (c6, c7) = (TSimd.LoadCodes(codes + 6 * Chunk), TSimd.LoadCodes(codes + 7 * Chunk));
+            }
+            for (int row = 0; row < rows; row++, x += DotBytes, scales++)
+            {
+                TVec a = TSimd.AddDots(TSimd.BroadcastBits((int*)x + 8), c0, c1, c2, c3, (sbyte*)x), b = TSimd.AddDots(default, c4, c5, c6, c7, (sbyte*)x + 16);
+                TVec products = TSimd.IntsToFloats(TSimd.AddInts(a, b)), scale = TSimd.Broadcast(*scales);
+                if (rows == 1) // in a register
+                    sum = TSimd.MulAdd(products, scale, sum);
+                else
+                    sums[row] = TSimd.MulAdd(products, scale, sums[row]);
+            }
+        }
+        if (rows == 1)
+            *sums = sum;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

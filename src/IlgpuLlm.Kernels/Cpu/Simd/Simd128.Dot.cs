@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.Arm;
 using System.Runtime.Intrinsics.X86;
 
 namespace IlgpuLlm.Kernels.Cpu.Simd;
@@ -54,6 +55,24 @@ internal readonly unsafe partial struct Simd128
     }
 
     public static Vector128<float> IntsToFloats(Vector128<float> ints) => Vector128.ConvertToSingle(ints.AsInt32());
+
+    public static bool HasDots => Dp.IsSupported;
+
+    // NEON's dot products are of signed bytes with signed, or of unsigned with unsigned ones.
+    public static int CodeOffset => 128;
+
+    public static Vector128<float> LoadCodes(byte* source) => (Vector128.Load(source) ^ Vector128.Create((byte)CodeOffset)).AsSingle();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> AddDots(
+        Vector128<float> ints, Vector128<float> codes0, Vector128<float> codes1, Vector128<float> codes2, Vector128<float> codes3, sbyte* x)
+    {
+        Vector128<sbyte> quads = Vector128.Load(x);
+        Vector128<int> sums = Dp.DotProductBySelectedQuadruplet(ints.AsInt32(), codes0.AsSByte(), quads, 0);
+        sums = Dp.DotProductBySelectedQuadruplet(sums, codes1.AsSByte(), quads, 1);
+        sums = Dp.DotProductBySelectedQuadruplet(sums, codes2.AsSByte(), quads, 2);
+        return Dp.DotProductBySelectedQuadruplet(sums, codes3.AsSByte(), quads, 3).AsSingle();
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void StoreBytes(Vector128<float> integers, sbyte* destination)

@@ -36,6 +36,21 @@ internal readonly unsafe partial struct Simd256
 
     public static Vector256<float> IntsToFloats(Vector256<float> ints) => Vector256.ConvertToSingle(ints.AsInt32());
 
+    public static bool HasDots => AvxVnni.IsSupported;
+
+    public static Vector256<float> LoadCodes(byte* source) => Vector256.Load(source).AsSingle();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> AddDots(
+        Vector256<float> ints, Vector256<float> codes0, Vector256<float> codes1, Vector256<float> codes2, Vector256<float> codes3, sbyte* x)
+    {
+        int* quads = (int*)x;
+        Vector256<int> sums = AvxVnni.MultiplyWideningAndAdd(ints.AsInt32(), codes0.AsByte(), Vector256.Create(quads[0]).AsSByte());
+        sums = AvxVnni.MultiplyWideningAndAdd(sums, codes1.AsByte(), Vector256.Create(quads[1]).AsSByte());
+        sums = AvxVnni.MultiplyWideningAndAdd(sums, codes2.AsByte(), Vector256.Create(quads[2]).AsSByte());
+        return AvxVnni.MultiplyWideningAndAdd(sums, codes3.AsByte(), Vector256.Create(quads[3]).AsSByte()).AsSingle();
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void StoreBytes(Vector256<float> integers, sbyte* destination)
     {
