@@ -85,40 +85,56 @@ internal static unsafe class DotKernels<TSimd, TVec>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void MultiplyDots(int bits, byte* codes, byte* x, float* scales, int numBlocks, int rows, TVec* sums)
     {
+        int length = bits * Chunk;
+        if (rows == 1)
+        {
+            TVec sum = default;
+            for (int block = 0; block < numBlocks; block++, codes += length, x += DotBytes)
+            {
+                TVec ints = TSimd.BroadcastBits((int*)x + 8);
+                ints = TSimd.AddInts(AddDots(bits, 0, codes, x, ints), AddDots(bits, 1, codes, x, default));
+                sum = TSimd.MulAdd(TSimd.IntsToFloats(ints), TSimd.Broadcast(scales[block]), sum);
+            }
+            *sums = sum;
+            return;
+        }
         for (int row = 0; row < rows; row++)
             sums[row] = default;
-        TVec sum = default;
-        int length = bits * Chunk;
         for (int block = 0; block < numBlocks; block++, codes += length)
         {
-            Prefetch.Ahead(codes, length);
-            TVec c0, c1, c2, c3, c4, c5, c6, c7;
-            if (bits == 4)
-            {
-                TSimd.SplitNibbles(codes, out c0, out c1);
-                TSimd.SplitNibbles(codes + Chunk, out c2, out c3);
-                TSimd.SplitNibbles(codes + 2 * Chunk, out c4, out c5);
-                TSimd.SplitNibbles(codes + 3 * Chunk, out c6, out c7);
-            }
-            else
-            {
-                (c0, c1) = (TSimd.LoadCodes(codes), TSimd.LoadCodes(codes + Chunk));
-                (c2, c3) = (TSimd.LoadCodes(codes + 2 * Chunk), TSimd.LoadCodes(codes + 3 * Chunk));
-                (c4, c5) = (TSimd.LoadCodes(codes + 4 * Chunk), TSimd.LoadCodes(codes + 5 * Chunk));
-                (c6, c7) = (TSimd.LoadCodes(codes + 6 * Chunk), TSimd.LoadCodes(codes + 7 * Chunk));
-            }
+            LoadHalfBlock(bits, 0, codes, out TVec c0, out TVec c1, out TVec c2, out TVec c3);
+            LoadHalfBlock(bits, 1, codes, out TVec c4, out TVec c5, out TVec c6, out TVec c7);
             for (int row = 0; row < rows; row++, x += DotBytes, scales++)
             {
                 TVec a = TSimd.AddDots(TSimd.BroadcastBits((int*)x + 8), c0, c1, c2, c3, (sbyte*)x), b = TSimd.AddDots(default, c4, c5, c6, c7, (sbyte*)x + 16);
-                TVec products = TSimd.IntsToFloats(TSimd.AddInts(a, b)), scale = TSimd.Broadcast(*scales);
-                if (rows == 1) // in a register
-                    sum = TSimd.MulAdd(products, scale, sum);
-                else
-                    sums[row] = TSimd.MulAdd(products, scale, sums[row]);
+                sums[row] = TSimd.MulAdd(TSimd.IntsToFloats(TSimd.AddInts(a, b)), TSimd.Broadcast(*scales), sums[row]);
             }
         }
-        if (rows == 1)
-            *sums = sum;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static TVec AddDots(int bits, int half, byte* codes, byte* x, TVec ints)
+    {
+        LoadHalfBlock(bits, half, codes, out TVec c0, out TVec c1, out TVec c2, out TVec c3);
+        return TSimd.AddDots(ints, c0, c1, c2, c3, (sbyte*)x + 16 * half);
+    }
+
+    /// <summary>The codes of inputs 0 to 15 or 16 to 31 of a block, four inputs a vector.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void LoadHalfBlock(int bits, int half, byte* codes, out TVec c0, out TVec c1, out TVec c2, out TVec c3)
+    {
+        if (bits == 4)
+        {
+            codes += 2 * half * Chunk;
+            Prefetch.Ahead(codes, 2 * Chunk);
+            TSimd.SplitNibbles(codes, out c0, out c1);
+            TSimd.SplitNibbles(codes + Chunk, out c2, out c3);
+            return;
+        }
+        codes += 4 * half * Chunk;
+        Prefetch.Ahead(codes, 4 * Chunk);
+        (c0, c1) = (TSimd.LoadCodes(codes), TSimd.LoadCodes(codes + Chunk));
+        (c2, c3) = (TSimd.LoadCodes(codes + 2 * Chunk), TSimd.LoadCodes(codes + 3 * Chunk));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
