@@ -50,6 +50,7 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec>
     }
 
     /// <summary>Bytes of a row's block of activations.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static int BytesOfBlock(CpuDotLayout layout)
         => TSimd.HasDots ? DotKernels<TSimd, TVec>.DotBytes : DotBlock * (layout.Bits == 4 ? sizeof(sbyte) : sizeof(short));
 
