@@ -32,9 +32,9 @@ log=$folder/tests.log failed=0
 "$debian/usr/bin/qemu-aarch64" --version | head -n 1
 for cpu; do
   echo "== $cpu: kernels"
-  emulate "$cpu" IlgpuLlm.Kernels.Tests --filter 'FullyQualifiedName~.Cpu.' --output Detailed --no-ansi 2>&1 | tee -a "$log" || failed=1
+  emulate "$cpu" IlgpuLlm.Kernels.Tests --filter 'FullyQualifiedName~.Cpu.' --output Detailed --no-ansi --progress off 2>&1 | tee -a "$log" || failed=1
   echo "== $cpu: golden"
-  emulate "$cpu" IlgpuLlm.Tests --filter "$golden" --output Detailed --no-ansi 2>&1 | tee -a "$log" || failed=1
+  emulate "$cpu" IlgpuLlm.Tests --filter "$golden" --output Detailed --no-ansi --progress off 2>&1 | tee -a "$log" || failed=1
   echo "== $cpu: story"
   emulate "$cpu" ilgpullm generate "Once upon a time" --temperature 0 --max-tokens 40 || failed=1
 done
