@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the CPU backend's tests as arm64 programs under qemu's user emulation, on an x64 Debian machine: kernel tests, golden tests, and a story. qemu, the
-# C library and programs go to FOLDER; nothing is installed. `max` has dot products of bytes, `cortex-a72` has none. Perplexities, hours of emulation, are left
-# out. Says nothing about speed; some 20 minutes a CPU on an idle machine.
+# C library and programs go to FOLDER; nothing is installed. `max` has dot products of bytes, `cortex-a72` has none. Perplexities, which take
+# too long so, are left out. Says nothing about speed.
 #   tools/arm64-tests.sh FOLDER [CPU...]             the CPUs: max and cortex-a72, or what `qemu-aarch64 -cpu help` lists
 set -euo pipefail
 
