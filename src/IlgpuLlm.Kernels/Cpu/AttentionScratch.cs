@@ -23,39 +23,49 @@ internal sealed unsafe class AttentionScratch : IDisposable
         HeadDim = shape.HeadDim;
         _numRows = MaxRows(shape);
         _block = new NativeBlock(ComputeByteLength(shape));
+        Products = (float*)_block.Pointer;
+        Scores = Products + BlockLength * 16;
+        Sums = Scores + TileRows * BlockLength + 16;
+        Widened = Sums + (long)_numRows * HeadDim;
+        TransposedKeys = Widened + 2L * BlockLength * HeadDim;
+        Maxima = TransposedKeys + (long)BlockLength * HeadDim;
+        TotalWeights = Maxima + _numRows;
+        Corrections = TotalWeights + _numRows;
+        Keys = (float**)(Corrections + (_numRows + 1L) / 2 * 2);
+        Values = Keys + NumPointers;
     }
 
     public int HeadDim { get; }
 
     /// <summary>Vectors whose lanes are to be added up, of at most 16 lanes: [BlockLength, 16].</summary>
-    public float* Products => (float*)_block.Pointer;
+    public float* Products { get; }
 
     /// <summary>Scores, then weights: [TileRows, BlockLength], and a vector more, as scores are stored a vector at a time.</summary>
-    public float* Scores => Products + BlockLength * 16;
+    public float* Scores { get; }
 
     /// <summary>Weighted sums of values: [rows, HeadDim].</summary>
-    public float* Sums => Scores + TileRows * BlockLength + 16;
+    public float* Sums { get; }
 
     /// <summary>Keys and values of a cache of halves or codes, widened: [2, BlockLength, HeadDim].</summary>
-    public float* Widened => Sums + (long)_numRows * HeadDim;
+    public float* Widened { get; }
 
     /// <summary>Keys, for many rows: [HeadDim, BlockLength].</summary>
-    public float* TransposedKeys => Widened + 2L * BlockLength * HeadDim;
+    public float* TransposedKeys { get; }
 
     /// <summary>The largest score of each row so far: [rows].</summary>
-    public float* Maxima => TransposedKeys + (long)BlockLength * HeadDim;
+    public float* Maxima { get; }
 
     /// <summary>The sum of weights of each row so far: [rows].</summary>
-    public float* TotalWeights => Maxima + _numRows;
+    public float* TotalWeights { get; }
 
     /// <summary>What a row's sums are multiplied with before a block's are added: [rows].</summary>
-    public float* Corrections => TotalWeights + _numRows;
+    public float* Corrections { get; }
 
     /// <summary>Where the keys of the block's positions lie, as floats: [NumPointers].</summary>
-    public float** Keys => (float**)(Corrections + (_numRows + 1L) / 2 * 2);
+    public float** Keys { get; }
 
     /// <summary>Likewise the values.</summary>
-    public float** Values => Keys + NumPointers;
+    public float** Values { get; }
 
     /// <summary>The tokens of an item of so many heads.</summary>
     public static int TokensOfItem(int numHeads) => Math.Max(1, ItemRows / numHeads);

@@ -50,6 +50,7 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec>
     }
 
     /// <summary>What a row sees of a block.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static (int First, int End) Visible(in AttentionItem item, int row, int block)
     {
         int position = item.FirstPosition + row / item.NumHeads;
@@ -57,6 +58,7 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec>
     }
 
     /// <summary>scores[r] = row r . keys, minus infinity where it does not see them. Of the block [first, end) alone need be scored.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void ScoreRows(in AttentionItem item, int row, int rows, int block, int first, int end, bool inPairs, AttentionScratch scratch)
     {
         int dim = item.Shape.HeadDim, r = 0;
@@ -76,6 +78,7 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec>
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static float* Query(in AttentionItem item, int row)
         => item.Query + (nint)(row / item.NumHeads) * item.QueryStride + row % item.NumHeads * item.Shape.HeadDim;
 

@@ -15,6 +15,7 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec>
     public override bool CanMultiplyDots(CpuDotLayout layout) => DotRows(layout) > 0;
 
     /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public override void Linear(CpuDotLinearWeight weight, float* input, float* output, int numRows, bool accumulate, int firstPanel, int endPanel, float* scratch)
     {
         CpuDotLayout layout = weight.Dots;
@@ -87,6 +88,7 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec>
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void StoreColumns(TVec* sums, int rows, float* c, int stride, int columns, bool overwrite)
     {
         for (int row = 0; row < rows; row++, sums++, c += stride)

@@ -24,6 +24,7 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec> : CpuKernels
     public override int LinearScratchLength => PackedLength + WidenedLength + EdgeLength;
 
     /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public override void Linear(CpuBlockedWeight weight, float* input, float* output, int numRows, bool accumulate, int firstPanel, int endPanel, float* scratch)
     {
         int outFeatures = weight.OutFeatures, rowsInBlock = RowsInBlock(numRows);
@@ -45,6 +46,7 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec> : CpuKernels
         return (rows + TSimd.TileRows - 1) / TSimd.TileRows * TSimd.TileRows;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void MultiplyRows(CpuBlockedWeight weight, float* input, int rows, float* c, bool accumulate, int firstPanel, int endPanel, float* scratch)
     {
         PanelLayout layout = weight.Layout;
@@ -60,6 +62,7 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec> : CpuKernels
     }
 
     /// <summary>One block of one panel, whose first feature is <paramref name="column"/>, times all packed rows.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void MultiplyPanel(in PanelBlock block, int column, int outFeatures, float* packed, int rows, float* c, bool overwrite, float* widened, float* edge)
     {
         int panelWidth = 2 * TSimd.Count, columns = Math.Min(panelWidth, outFeatures - column), depth = block.Depth;

@@ -25,7 +25,7 @@ internal unsafe interface ISimd<TVec> : ISimdDot<TVec>
     /// <summary>Loads halves and widens them exactly: subnormals, infinities and NaN included.</summary>
     static abstract TVec LoadHalf(ushort* source);
 
-    /// <summary>Loads codes of <see cref="PackedHalf"/> as floats of 2^-102 times their value.</summary>
+    /// <summary>Loads codes of <see cref="PackedHalf"/> as floats of 2^-102 times their value; finite halves as floats of 2^-112 times theirs.</summary>
     static abstract TVec LoadPackedHalf(ushort* source);
 
     /// <summary>Loads a vector's length of unsigned bytes as floats.</summary>

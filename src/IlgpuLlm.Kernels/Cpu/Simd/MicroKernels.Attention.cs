@@ -50,6 +50,7 @@ internal static unsafe partial class MicroKernels<TSimd, TVec>
     }
 
     /// <summary>Row by row sums = sums * correction + weights . values: weights [rows, <see cref="AttentionScratch.BlockLength"/>], sums [rows, dim].</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Accumulate(float* weights, float** values, int count, int rows, int dim, float* corrections, float* sums)
     {
         int row = 0;

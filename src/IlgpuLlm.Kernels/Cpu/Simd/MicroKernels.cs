@@ -20,6 +20,7 @@ internal static unsafe partial class MicroKernels<TSimd, TVec>
     /// Runs the tile of <paramref name="rows"/> rows, 1 to 12, and with each input asks for memory that will be read later: from <paramref name="ahead"/> on,
     /// <paramref name="aheadStep"/> bytes an input.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Multiply<TPanels>(int rows, float* a, byte* b, int depth, float* c, nint stride, bool overwrite, byte* ahead, nint aheadStep)
         where TPanels : struct, IPanelReader<TVec>
     {
@@ -36,8 +37,14 @@ internal static unsafe partial class MicroKernels<TSimd, TVec>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Widen(ushort* source, float* destination, int length)
     {
-        for (int i = 0; i < length; i += TSimd.Count)
-            TSimd.Store(TSimd.LoadHalf(source + i), destination + i);
+        TVec scale = TSimd.Broadcast(HalfBits.Scale);
+        // To look for infinities first takes a tenth of the time that minding them in every vector takes.
+        if (HalfBits.AreFinite(source, length))
+            for (int i = 0; i < length; i += TSimd.Count)
+                TSimd.Store(TSimd.Mul(TSimd.LoadPackedHalf(source + i), scale), destination + i);
+        else
+            for (int i = 0; i < length; i += TSimd.Count)
+                TSimd.Store(TSimd.LoadHalf(source + i), destination + i);
     }
 
     /// <summary>Widens rows of codes: (code - 128) * the row's scale.</summary>
@@ -70,6 +77,7 @@ internal static unsafe partial class MicroKernels<TSimd, TVec>
     }
 
     /// <summary>The rows of <typeparamref name="TRows"/> and <paramref name="more"/> of them, 0 to 4.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Multiply<TPanels, TRows>(int more, float* a, byte* b, float* end, float* c, nint stride, bool overwrite, byte* ahead, nint aheadStep)
         where TPanels : struct, IPanelReader<TVec>
         where TRows : unmanaged, ITile
