@@ -2,6 +2,8 @@ using IlgpuLlm.Engine;
 using IlgpuLlm.Execution;
 using IlgpuLlm.Kernels;
 using IlgpuLlm.Kernels.Cpu;
+using IlgpuLlm.Loading;
+using IlgpuLlm.Models;
 
 namespace IlgpuLlm.Benchmarking;
 
@@ -49,12 +51,13 @@ public sealed partial class KernelBenchmark
         double copy = CopyBandwidth.Measure(options);
         using var backend = BackendFactory.Create(options);
         var benchmark = new KernelBenchmark(backend, what, files.Shape, copy);
-        benchmark.Run(files.Config.VocabSize, options.BlockSize);
+        benchmark.Run(files.Config, options.BlockSize);
         return benchmark._results;
     }
 
-    private void Run(int vocab, int blockSize)
+    private void Run(ModelConfig config, int blockSize)
     {
+        int vocab = config.VocabSize;
         int maxRows = _what.LinearShapes.Select(s => s.NumRows).Append(NumRows).Max();
         _backend.ReserveWorkspace(new WorkspaceShape(_model, maxRows, maxRows, ContextLen));
         foreach (var (rows, outFeatures, inFeatures) in _what.LinearShapes)
@@ -68,7 +71,7 @@ public sealed partial class KernelBenchmark
         Linear("down + residual ", hidden, intermediate, NumRows, ElementType.F32, _backend.LinearAdd);
         Linear("lm-head ", vocab, hidden, _what.PrefillLen is null ? NumRows : 1, ElementType.F32, _backend.Linear, isQuantizable: false);
         Norm(hidden);
-        Attention(attention, blockSize);
+        Attention(attention, new RotaryEmbedding(config), blockSize);
         Sampling(vocab);
     }
 
@@ -121,17 +124,17 @@ public sealed partial class KernelBenchmark
             (sizeof(float) + _activation.SizeInBytes()) * (double)NumRows * hidden, 4.0 * NumRows * hidden);
     }
 
-    private void Attention(AttentionShape shape, int blockSize)
+    private void Attention(AttentionShape shape, RotaryEmbedding frequencies, int blockSize)
     {
         int numSeqs = _what.PrefillLen is null ? NumRows : 1, numTokens = NumRows, contextLen = ContextLen;
         int blocksPerSeq = (contextLen + blockSize - 1) / blockSize;
         double tokenBytes = KvCache.TokenByteLength(_model), kvBytes = numSeqs * contextLen * tokenBytes;
         int numCopies = _timer.NumCopies((long)kvBytes);
         using var cache = new KvCache(_backend, _model, numCopies, numSeqs * blocksPerSeq, blockSize);
-        using var rotaryValues = Random(ElementType.F32, (long)contextLen * shape.HeadDim);
+        using var rotaryTable = new RotaryTableBuilder(_backend, frequencies, contextLen, 1, shape.HeadDim);
+        var rotary = rotaryTable.Table;
         using var qkv = Random(_activation, (long)numTokens * shape.QkvWidth);
         using var output = _backend.Allocate(_activation, (long)numTokens * shape.QueryWidth);
-        var rotary = new RotaryTable(rotaryValues, contextLen, shape.HeadDim);
         var batch = Batch(numSeqs, numTokens / numSeqs, contextLen, blocksPerSeq, blockSize);
         int queryLen = numTokens / numSeqs;
         double numSeen = numSeqs * new AttentionWindow(shape.SlidingWindow).NumSeen(contextLen - queryLen, contextLen);
@@ -145,6 +148,8 @@ public sealed partial class KernelBenchmark
         }
         else
         {
+            for (int i = 0; i < numCopies; i++)
+                _backend.RotaryAndWriteKv(shape, qkv, rotary, cache.Layers[i], batch); // attention may be wanted alone
             Measure("rotary and cache write", numTokens, numCopies, i => _backend.RotaryAndWriteKv(shape, qkv, rotary, cache.Layers[i], batch), 2 * qkvBytes, 3 * qkvBytes);
             Measure($"prefill attention {contextLen} tokens", numTokens, numCopies, i => _backend.PagedAttention(shape, qkv, cache.Layers[i], batch, output),
                 seenBytes + 2 * outputBytes, 4 * numSeen * shape.QueryWidth);
