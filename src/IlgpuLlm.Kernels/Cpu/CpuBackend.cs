@@ -13,8 +13,8 @@ public sealed unsafe partial class CpuBackend : Backend
 
     private readonly CpuThreadPool _pool;
     private readonly CpuKernels _kernels;
+    private readonly CpuKernels _forBytes; // of codes of 8 bits and activations of 8 bits
     private readonly CpuActivations _activations;
-    private readonly NativeBlock _linearScratch;
     private long _numAllocations;
     private readonly LinearJob _linear;
     private readonly CopyJob _copy = new();
@@ -32,18 +32,18 @@ public sealed unsafe partial class CpuBackend : Backend
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="numThreads"/> is negative.</exception>
     /// <param name="activations">What quantized weights are multiplied with.</param>
     public CpuBackend(int numThreads = 0, CpuActivations activations = CpuActivations.Float32)
-        : this(numThreads, CpuKernels.WidestFirst[0], activations)
+        : this(numThreads, CpuKernels.WidestFirst[0], activations, CpuKernels.ForBytes)
     {
     }
 
-    internal CpuBackend(int numThreads, CpuKernels kernels, CpuActivations activations = CpuActivations.Float32)
+    internal CpuBackend(int numThreads, CpuKernels kernels, CpuActivations activations = CpuActivations.Float32, CpuKernels? forBytes = null)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(numThreads);
         _activations = activations;
         _kernels = kernels;
+        _forBytes = forBytes ?? kernels;
         _pool = new CpuThreadPool(numThreads == 0 ? CpuTopology.CountPhysicalCores() : numThreads);
-        _linearScratch = new NativeBlock((long)NumThreads * _kernels.LinearScratchLength * sizeof(float));
-        _linear = new LinearJob(_kernels, _linearScratch);
+        _linear = new LinearJob(_kernels, _forBytes, NumThreads);
         _rmsNorm = new RmsNormJob(_kernels);
         _siluMul = new SiluMulJob(_kernels);
         _rotary = new RotaryJob(_kernels);
@@ -93,16 +93,16 @@ public sealed unsafe partial class CpuBackend : Backend
     /// <inheritdoc/>
     public override LinearWeight CreateQuantizedLinear(int outFeatures, int inFeatures, QuantizationFormat format, bool hasBias, ReadOnlySpan<int> inputOrder)
         => MultipliesDots(outFeatures, inFeatures, format)
-            ? new CpuDotLinearWeight(_pool, _kernels.PanelWidth, outFeatures, inFeatures, format, hasBias, inputOrder)
+            ? new CpuDotLinearWeight(_pool, ForDots(format).PanelWidth, outFeatures, inFeatures, format, hasBias, inputOrder)
             : new CpuQuantizedLinearWeight(_pool, _kernels.PanelWidth, outFeatures, inFeatures, format, hasBias, inputOrder);
 
     /// <inheritdoc/>
     public override long QuantizedLinearByteLength(int outFeatures, int inFeatures, QuantizationFormat format, bool hasBias, bool isReordered)
     {
-        var layout = new PanelLayout(outFeatures, inFeatures, _kernels.PanelWidth);
+        PanelLayout Panels(CpuKernels kernels) => new(outFeatures, inFeatures, kernels.PanelWidth);
         return MultipliesDots(outFeatures, inFeatures, format)
-            ? CpuDotLinearWeight.ComputeByteLength(layout, format, hasBias, isReordered)
-            : CpuQuantizedLinearWeight.ComputeByteLength(layout, format, hasBias, isReordered);
+            ? CpuDotLinearWeight.ComputeByteLength(Panels(ForDots(format)), format, hasBias, isReordered)
+            : CpuQuantizedLinearWeight.ComputeByteLength(Panels(_kernels), format, hasBias, isReordered);
     }
 
     /// <summary>
@@ -200,14 +200,16 @@ public sealed unsafe partial class CpuBackend : Backend
     {
         base.Dispose();
         _pool.Dispose();
-        _linearScratch.Dispose();
+        _linear.Dispose();
         foreach (AttentionScratch scratch in _attention.Scratch)
             scratch.Dispose();
     }
 
     private bool MultipliesDots(int outFeatures, int inFeatures, QuantizationFormat format)
         => _activations == CpuActivations.Int8 && CpuDotLayout.Supports(format, inFeatures)
-            && _kernels.CanMultiplyDots(new CpuDotLayout(new PanelLayout(outFeatures, inFeatures, _kernels.PanelWidth), format.Bits, format.GroupLength(inFeatures)));
+            && ForDots(format).CanMultiplyDots(new CpuDotLayout(new PanelLayout(outFeatures, inFeatures, ForDots(format).PanelWidth), format.Bits, format.GroupLength(inFeatures)));
+
+    private CpuKernels ForDots(QuantizationFormat format) => format.Bits == 8 ? _forBytes : _kernels;
 
     private void Run(ParallelJob job, long work)
     {

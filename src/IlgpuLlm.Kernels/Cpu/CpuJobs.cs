@@ -15,8 +15,20 @@ internal sealed unsafe class CopyJob : ParallelJob
 }
 
 /// <summary>Panels of a linear layer.</summary>
-internal sealed unsafe class LinearJob(CpuKernels kernels, NativeBlock scratch) : ParallelJob
+internal sealed unsafe class LinearJob : ParallelJob, IDisposable
 {
+    private readonly CpuKernels _kernels;
+    private readonly CpuKernels _forBytes;
+    private readonly int _scratchLength;
+    private readonly NativeBlock _scratch;
+
+    public LinearJob(CpuKernels kernels, CpuKernels forBytes, int numThreads)
+    {
+        (_kernels, _forBytes) = (kernels, forBytes);
+        _scratchLength = Math.Max(kernels.LinearScratchLength, forBytes.LinearScratchLength);
+        _scratch = new NativeBlock((long)numThreads * _scratchLength * sizeof(float));
+    }
+
     public CpuPanelWeight Weight = null!;
     public float* Input;
     public float* Output;
@@ -28,12 +40,14 @@ internal sealed unsafe class LinearJob(CpuKernels kernels, NativeBlock scratch) 
         (int first, int end) = Share(Weight.Layout.NumPanels, part, numParts);
         if (first == end)
             return;
-        float* own = (float*)scratch.Pointer + (long)part * kernels.LinearScratchLength;
+        float* own = (float*)_scratch.Pointer + (long)part * _scratchLength;
         if (Weight is CpuDotLinearWeight dots)
-            kernels.Linear(dots, Input, Output, NumRows, Accumulate, first, end, own);
+            (dots.Dots.Bits == 8 ? _forBytes : _kernels).Linear(dots, Input, Output, NumRows, Accumulate, first, end, own);
         else
-            kernels.Linear((CpuBlockedWeight)Weight, Input, Output, NumRows, Accumulate, first, end, own);
+            _kernels.Linear((CpuBlockedWeight)Weight, Input, Output, NumRows, Accumulate, first, end, own);
     }
+
+    public void Dispose() => _scratch.Dispose();
 }
 
 /// <summary>Rows of an embedding table.</summary>

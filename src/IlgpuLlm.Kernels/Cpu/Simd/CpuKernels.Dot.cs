@@ -12,6 +12,9 @@ internal sealed unsafe partial class CpuKernels<TSimd, TVec>
     private const int DotBlock = CpuDotLayout.BlockLength, MaxDotRows = 64;
 
     /// <inheritdoc/>
+    public override bool HasDots => TSimd.HasDots;
+
+    /// <inheritdoc/>
     public override bool CanMultiplyDots(CpuDotLayout layout) => DotRows(layout) > 0;
 
     /// <inheritdoc/>
