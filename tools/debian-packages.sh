@@ -14,7 +14,7 @@ done
 # The mirror that this machine is set up to use, from either form of its sources.
 sources=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2> /dev/null || true)
 mirror=$(grep -oE 'https?://[^ ]+/debian/?( |$)' <<< "$sources" | head -n 1 | tr -d ' ' || true)
-mirror=${mirror:-http://deb.debian.org/debian}
+[ -n "$mirror" ] || { echo "debian-packages: apt's sources name no mirror of Debian" >&2; exit $unreachable; }
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
