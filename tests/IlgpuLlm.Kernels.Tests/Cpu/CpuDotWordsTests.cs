@@ -7,7 +7,7 @@ namespace IlgpuLlm.Kernels.Tests.Cpu;
 [TestClass]
 public sealed unsafe class CpuDotWordsTests
 {
-    public static IEnumerable<object[]> VectorLengths => CpuKernels.WidestFirst.Where(kernels => kernels.VectorLength >= 4).Select(kernels => new object[] { kernels.VectorLength });
+    public static IEnumerable<object[]> VectorLengths => CpuKernels.WidestFirst.Select(kernels => new object[] { kernels.VectorLength });
 
     [TestMethod]
     [DynamicData(nameof(VectorLengths))]
@@ -21,8 +21,9 @@ public sealed unsafe class CpuDotWordsTests
                 using var expected = (CpuDotLinearWeight)backend.CreateQuantizedLinear(outFeatures, inFeatures, matrix.Format, hasBias: false, []);
                 using var actual = (CpuDotLinearWeight)backend.CreateQuantizedLinear(outFeatures, inFeatures, matrix.Format, hasBias: false, []);
                 matrix.LoadCodes(expected, 0);
-                Assert.IsTrue(actual.TryLoadWords(0, outFeatures, matrix.Words, 0));
-                AssertSameBits(expected, actual);
+                Assert.AreEqual(TakesWords(actual), actual.TryLoadWords(0, outFeatures, matrix.Words, 0));
+                if (TakesWords(actual))
+                    AssertSameBits(expected, actual);
             }
     }
 
@@ -37,6 +38,8 @@ public sealed unsafe class CpuDotWordsTests
             WordMatrix upper = new(layout, 32, Rows, Inputs, seed: 2), lower = new(layout, 32, Rows, Inputs, seed: 3);
             using var expected = (CpuDotLinearWeight)backend.CreateQuantizedLinear(2 * Rows, Inputs, upper.Format, hasBias: false, []);
             using var actual = (CpuDotLinearWeight)backend.CreateQuantizedLinear(2 * Rows, Inputs, upper.Format, hasBias: false, []);
+            if (!TakesWords(actual))
+                continue;
             upper.LoadCodes(expected, 0);
             lower.LoadCodes(expected, Rows);
             Assert.IsTrue(actual.TryLoadWords(0, Rows, upper.Words, 0));
@@ -59,6 +62,9 @@ public sealed unsafe class CpuDotWordsTests
 
     private static CpuBackend Create(int vectorLength) =>
         new(1, CpuKernels.WidestFirst.First(kernels => kernels.VectorLength == vectorLength), CpuActivations.Int8);
+
+    /// <summary>Words become four outputs' chunks at once: not those of single floats.</summary>
+    private static bool TakesWords(CpuDotLinearWeight weight) => weight.Dots.VectorLength >= 4;
 
     private static void AssertSameBits(CpuDotLinearWeight expected, CpuDotLinearWeight actual)
     {
