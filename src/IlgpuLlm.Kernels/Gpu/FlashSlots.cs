@@ -11,6 +11,17 @@ internal static class FlashSlots
     /// <summary>The slot in which a sequence begins whose first token is <paramref name="start"/>.</summary>
     public static int First(int start, int sequence, int tileQueries) => start / tileQueries + sequence;
 
+    /// <summary>The tile of a slot.</summary>
+    public static FlashTile Tile(ArrayView<int> queryStartLoc, int numSeqs, int slot, int tileQueries)
+    {
+        int sequence = Find(queryStartLoc, numSeqs, slot, tileQueries);
+        int start = queryStartLoc[sequence];
+        int count = queryStartLoc[sequence + 1] - start;
+        int numTiles = (count + tileQueries - 1) / tileQueries;
+        int firstRow = (numTiles - 1 - (slot - First(start, sequence, tileQueries))) * tileQueries; // the longest rows first: short ones fill the end of the grid
+        return new() { Sequence = sequence, Token = start + firstRow, NumRows = firstRow < 0 ? 0 : IntrinsicMath.Min(tileQueries, count - firstRow) };
+    }
+
     /// <summary>The last sequence that begins at or before a slot.</summary>
     public static int Find(ArrayView<int> queryStartLoc, int numSeqs, int slot, int tileQueries)
     {
@@ -25,4 +36,12 @@ internal static class FlashSlots
         }
         return low;
     }
+}
+
+/// <summary>Neighbouring queries of a sequence that a group makes.</summary>
+internal struct FlashTile
+{
+    public int Sequence;
+    public int Token; // the first query's
+    public int NumRows; // 0: the slot is one too many
 }

@@ -75,20 +75,15 @@ internal static class FloatFlashBody<TCache, TRaw, THead>
         var shared = SharedMemory.GetDynamic<Float4>();
         uint queries = PtxIntrinsics.SharedAddress(ref shared[0]);
 
-        int sequence = FlashSlots.Find(arguments.QueryStartLoc, arguments.NumSeqs, Grid.IdxY, TileQueries);
-        int start = arguments.QueryStartLoc[sequence];
-        int count = arguments.QueryStartLoc[sequence + 1] - start;
-        int numTiles = (count + TileQueries - 1) / TileQueries;
-        int index = Grid.IdxY - FlashSlots.First(start, sequence, TileQueries);
-        if (index >= numTiles)
+        var tile = FlashSlots.Tile(arguments.QueryStartLoc, arguments.NumSeqs, Grid.IdxY, TileQueries);
+        int numRows = tile.NumRows;
+        if (numRows == 0)
             return;
-        int firstRow = (numTiles - 1 - index) * TileQueries; // the longest rows first: short ones fill the end of the grid
-        int numRows = IntrinsicMath.Min(TileQueries, count - firstRow);
-        int first = arguments.Positions[start + firstRow]; // of the tile's queries
+        int first = arguments.Positions[tile.Token]; // of the tile's queries
         if (first < 0)
         {
             PtxIntrinsics.WaitForDependencies();
-            Store(default, arguments, layout, start + firstRow, numRows); // rows that only fill up a graph's batch
+            Store(default, arguments, layout, tile.Token, numRows); // rows that only fill up a graph's batch
             return;
         }
         int last = first + numRows - 1;
@@ -96,12 +91,12 @@ internal static class FloatFlashBody<TCache, TRaw, THead>
         int firstKey = firstVisible / TileKeys * TileKeys;
         if (Group.IdxX == 0)
         {
-            common[FirstToken] = start + firstRow;
+            common[FirstToken] = tile.Token;
             common[NumRows] = numRows;
             common[First] = first;
             common[FirstVisible] = firstVisible;
             common[Last] = last;
-            common[Table] = sequence * layout.MaxBlocksPerSeq;
+            common[Table] = tile.Sequence * layout.MaxBlocksPerSeq;
             common[KvHead] = Grid.IdxX / (layout.NumHeads / layout.NumKvHeads);
         }
         Group.Barrier();
@@ -110,7 +105,7 @@ internal static class FloatFlashBody<TCache, TRaw, THead>
         PtxIntrinsics.WaitForDependencies();
         int rowHeads = layout.NumHeads + 2 * layout.NumKvHeads;
         LoadQueries(
-            queries, arguments.Qkv + ((long)(start + firstRow) * rowHeads + Grid.IdxX) * THead.Dims * sizeof(float), (long)rowHeads * THead.Dims * sizeof(float), numRows);
+            queries, arguments.Qkv + ((long)(tile.Token) * rowHeads + Grid.IdxX) * THead.Dims * sizeof(float), (long)rowHeads * THead.Dims * sizeof(float), numRows);
         uint weights = queries + TileQueries * QueryPitch, stages = weights + TileQueries * WeightPitch;
         Fill(arguments, rows, firstKey, stages, 0);
         Fill(arguments, rows, firstKey, stages + StageBytes, 1);

@@ -45,98 +45,121 @@ internal struct FloatFlashTarget
     }
 }
 
-/// <summary>32 elements: four neighbours a lane.</summary>
-internal struct FloatFlashDims32 : IFloatFlashHead<FloatFlashDims32>
+/// <summary>Neighbouring elements of a lane.</summary>
+internal interface IFloatFlashElements<TSelf>
+    where TSelf : unmanaged, IFloatFlashElements<TSelf>
 {
-    private Float4 _a, _b, _c, _d;
+    /// <summary>How many.</summary>
+    static abstract int Count { get; }
 
-    public static int Dims => 32;
+    static abstract TSelf Load(uint shared);
 
-    public static FloatFlashDims32 Scale(FloatFlashDims32 sums, Float4 factors) => new()
-    {
-        _a = Scale(sums._a, factors.X),
-        _b = Scale(sums._b, factors.Y),
-        _c = Scale(sums._c, factors.Z),
-        _d = Scale(sums._d, factors.W),
-    };
+    static abstract TSelf Scale(TSelf values, float factor);
 
-    public static FloatFlashDims32 AddValues(FloatFlashDims32 sums, Four<Float4> weights, uint values, uint pitch)
-    {
-        values += (uint)FloatFlashLanes.Key(Group.IdxX & 31) * 16;
-        Float4 first = PtxIntrinsics.LoadShared4(values), second = PtxIntrinsics.LoadShared4(values + pitch);
-        Float4 third = PtxIntrinsics.LoadShared4(values + 2 * pitch), fourth = PtxIntrinsics.LoadShared4(values + 3 * pitch);
-        return new()
-        {
-            _a = Add(Add(Add(Add(sums._a, weights.A.X, first), weights.A.Y, second), weights.A.Z, third), weights.A.W, fourth),
-            _b = Add(Add(Add(Add(sums._b, weights.B.X, first), weights.B.Y, second), weights.B.Z, third), weights.B.W, fourth),
-            _c = Add(Add(Add(Add(sums._c, weights.C.X, first), weights.C.Y, second), weights.C.Z, third), weights.C.W, fourth),
-            _d = Add(Add(Add(Add(sums._d, weights.D.X, first), weights.D.Y, second), weights.D.Z, third), weights.D.W, fourth),
-        };
-    }
+    /// <summary>sums + weight * values.</summary>
+    static abstract TSelf Add(TSelf sums, float weight, TSelf values);
 
-    public static void Store(FloatFlashDims32 sums, FloatFlashTarget target, int dim)
-    {
-        FloatFlashTarget.Store(target, 0, dim, sums._a);
-        FloatFlashTarget.Store(target, 1, dim, sums._b);
-        FloatFlashTarget.Store(target, 2, dim, sums._c);
-        FloatFlashTarget.Store(target, 3, dim, sums._d);
-    }
-
-    private static Float4 Scale(Float4 values, float factor) => new() { X = values.X * factor, Y = values.Y * factor, Z = values.Z * factor, W = values.W * factor };
-
-    private static Float4 Add(Float4 sums, float weight, Float4 values) => new()
-    {
-        X = PtxIntrinsics.MultiplyAdd(weight, values.X, sums.X),
-        Y = PtxIntrinsics.MultiplyAdd(weight, values.Y, sums.Y),
-        Z = PtxIntrinsics.MultiplyAdd(weight, values.Z, sums.Z),
-        W = PtxIntrinsics.MultiplyAdd(weight, values.W, sums.W),
-    };
+    /// <summary>Stores them as those of a query.</summary>
+    static abstract void Store(TSelf values, FloatFlashTarget target, int query, int dim);
 }
 
-/// <summary>16 elements: two neighbours a lane.</summary>
-internal struct FloatFlashDims16 : IFloatFlashHead<FloatFlashDims16>
+/// <summary>Four neighbours.</summary>
+internal struct FloatFlashElements4 : IFloatFlashElements<FloatFlashElements4>
 {
-    private Float2 _a, _b, _c, _d;
+    private Float4 _values;
 
-    public static int Dims => 16;
+    public static int Count => 4;
 
-    public static FloatFlashDims16 Scale(FloatFlashDims16 sums, Float4 factors) => new()
+    public static FloatFlashElements4 Load(uint shared) => new() { _values = PtxIntrinsics.LoadShared4(shared) };
+
+    public static FloatFlashElements4 Scale(FloatFlashElements4 values, float factor) =>
+        new() { _values = new() { X = values._values.X * factor, Y = values._values.Y * factor, Z = values._values.Z * factor, W = values._values.W * factor } };
+
+    public static FloatFlashElements4 Add(FloatFlashElements4 sums, float weight, FloatFlashElements4 values) => new()
     {
-        _a = Scale(sums._a, factors.X),
-        _b = Scale(sums._b, factors.Y),
-        _c = Scale(sums._c, factors.Z),
-        _d = Scale(sums._d, factors.W),
+        _values = new()
+        {
+            X = PtxIntrinsics.MultiplyAdd(weight, values._values.X, sums._values.X),
+            Y = PtxIntrinsics.MultiplyAdd(weight, values._values.Y, sums._values.Y),
+            Z = PtxIntrinsics.MultiplyAdd(weight, values._values.Z, sums._values.Z),
+            W = PtxIntrinsics.MultiplyAdd(weight, values._values.W, sums._values.W),
+        },
     };
 
-    public static FloatFlashDims16 AddValues(FloatFlashDims16 sums, Four<Float4> weights, uint values, uint pitch)
+    public static void Store(FloatFlashElements4 values, FloatFlashTarget target, int query, int dim) => FloatFlashTarget.Store(target, query, dim, values._values);
+}
+
+/// <summary>Two neighbours.</summary>
+internal struct FloatFlashElements2 : IFloatFlashElements<FloatFlashElements2>
+{
+    private Float2 _values;
+
+    public static int Count => 2;
+
+    public static FloatFlashElements2 Load(uint shared) => new() { _values = PtxIntrinsics.LoadShared2(shared) };
+
+    public static FloatFlashElements2 Scale(FloatFlashElements2 values, float factor) =>
+        new() { _values = new() { X = values._values.X * factor, Y = values._values.Y * factor } };
+
+    public static FloatFlashElements2 Add(FloatFlashElements2 sums, float weight, FloatFlashElements2 values) => new()
     {
-        values += (uint)FloatFlashLanes.Key(Group.IdxX & 31) * 8;
-        Float2 first = PtxIntrinsics.LoadShared2(values), second = PtxIntrinsics.LoadShared2(values + pitch);
-        Float2 third = PtxIntrinsics.LoadShared2(values + 2 * pitch), fourth = PtxIntrinsics.LoadShared2(values + 3 * pitch);
+        _values = new() { X = PtxIntrinsics.MultiplyAdd(weight, values._values.X, sums._values.X), Y = PtxIntrinsics.MultiplyAdd(weight, values._values.Y, sums._values.Y) },
+    };
+
+    public static void Store(FloatFlashElements2 values, FloatFlashTarget target, int query, int dim) => FloatFlashTarget.Store(target, query, dim, values._values);
+}
+
+/// <summary>Eight lanes' elements: 32 or 16.</summary>
+internal struct FloatFlashDims<TElements> : IFloatFlashHead<FloatFlashDims<TElements>>
+    where TElements : unmanaged, IFloatFlashElements<TElements>
+{
+    private Four<TElements> _sums; // of the queries
+
+    public static int Dims => FloatFlashLanes.Keys * TElements.Count;
+
+    public static FloatFlashDims<TElements> Scale(FloatFlashDims<TElements> sums, Float4 factors) => new()
+    {
+        _sums = new()
+        {
+            A = TElements.Scale(sums._sums.A, factors.X),
+            B = TElements.Scale(sums._sums.B, factors.Y),
+            C = TElements.Scale(sums._sums.C, factors.Z),
+            D = TElements.Scale(sums._sums.D, factors.W),
+        },
+    };
+
+    public static FloatFlashDims<TElements> AddValues(FloatFlashDims<TElements> sums, Four<Float4> weights, uint values, uint pitch)
+    {
+        values += (uint)(FloatFlashLanes.Key(Group.IdxX & 31) * TElements.Count * sizeof(float));
+        Four<TElements> keys = new()
+        {
+            A = TElements.Load(values),
+            B = TElements.Load(values + pitch),
+            C = TElements.Load(values + 2 * pitch),
+            D = TElements.Load(values + 3 * pitch),
+        };
         return new()
         {
-            _a = Add(Add(Add(Add(sums._a, weights.A.X, first), weights.A.Y, second), weights.A.Z, third), weights.A.W, fourth),
-            _b = Add(Add(Add(Add(sums._b, weights.B.X, first), weights.B.Y, second), weights.B.Z, third), weights.B.W, fourth),
-            _c = Add(Add(Add(Add(sums._c, weights.C.X, first), weights.C.Y, second), weights.C.Z, third), weights.C.W, fourth),
-            _d = Add(Add(Add(Add(sums._d, weights.D.X, first), weights.D.Y, second), weights.D.Z, third), weights.D.W, fourth),
+            _sums = new()
+            {
+                A = Add(sums._sums.A, weights.A, keys),
+                B = Add(sums._sums.B, weights.B, keys),
+                C = Add(sums._sums.C, weights.C, keys),
+                D = Add(sums._sums.D, weights.D, keys),
+            },
         };
     }
 
-    public static void Store(FloatFlashDims16 sums, FloatFlashTarget target, int dim)
+    public static void Store(FloatFlashDims<TElements> sums, FloatFlashTarget target, int dim)
     {
-        FloatFlashTarget.Store(target, 0, dim, sums._a);
-        FloatFlashTarget.Store(target, 1, dim, sums._b);
-        FloatFlashTarget.Store(target, 2, dim, sums._c);
-        FloatFlashTarget.Store(target, 3, dim, sums._d);
+        TElements.Store(sums._sums.A, target, 0, dim);
+        TElements.Store(sums._sums.B, target, 1, dim);
+        TElements.Store(sums._sums.C, target, 2, dim);
+        TElements.Store(sums._sums.D, target, 3, dim);
     }
 
-    private static Float2 Scale(Float2 values, float factor) => new() { X = values.X * factor, Y = values.Y * factor };
-
-    private static Float2 Add(Float2 sums, float weight, Float2 values) => new()
-    {
-        X = PtxIntrinsics.MultiplyAdd(weight, values.X, sums.X),
-        Y = PtxIntrinsics.MultiplyAdd(weight, values.Y, sums.Y),
-    };
+    private static TElements Add(TElements sums, Float4 weights, Four<TElements> keys) =>
+        TElements.Add(TElements.Add(TElements.Add(TElements.Add(sums, weights.X, keys.A), weights.Y, keys.B), weights.Z, keys.C), weights.W, keys.D);
 }
 
 /// <summary>The elements of <typeparamref name="TFirst"/>, then those of <typeparamref name="TSecond"/>.</summary>

@@ -1,6 +1,8 @@
 using ILGPU;
 using ILGPU.Runtime;
-using Dims64 = IlgpuLlm.Kernels.Gpu.FloatFlashJoin<IlgpuLlm.Kernels.Gpu.FloatFlashDims32, IlgpuLlm.Kernels.Gpu.FloatFlashDims32>;
+using Dims16 = IlgpuLlm.Kernels.Gpu.FloatFlashDims<IlgpuLlm.Kernels.Gpu.FloatFlashElements2>;
+using Dims32 = IlgpuLlm.Kernels.Gpu.FloatFlashDims<IlgpuLlm.Kernels.Gpu.FloatFlashElements4>;
+using Dims64 = IlgpuLlm.Kernels.Gpu.FloatFlashJoin<IlgpuLlm.Kernels.Gpu.FloatFlashDims<IlgpuLlm.Kernels.Gpu.FloatFlashElements4>, IlgpuLlm.Kernels.Gpu.FloatFlashDims<IlgpuLlm.Kernels.Gpu.FloatFlashElements4>>;
 
 namespace IlgpuLlm.Kernels.Gpu;
 
@@ -16,8 +18,8 @@ internal sealed class FloatFlashKernel(GpuDevice device)
     private static readonly Head[] Heads =
     [
         Head.Of<Dims64>(),
-        Head.Of<FloatFlashJoin<Dims64, FloatFlashDims16>>(),
-        Head.Of<FloatFlashJoin<Dims64, FloatFlashDims32>>(),
+        Head.Of<FloatFlashJoin<Dims64, Dims16>>(),
+        Head.Of<FloatFlashJoin<Dims64, Dims32>>(),
         Head.Of<FloatFlashJoin<Dims64, Dims64>>(),
     ];
 

@@ -38,7 +38,7 @@ internal static unsafe partial class MicroKernels<TSimd, TVec>
     public static void Widen(ushort* source, float* destination, int length)
     {
         TVec scale = TSimd.Broadcast(HalfBits.Scale);
-        // To look for infinities first takes a tenth of the time that minding them in every vector takes.
+        // Looking for infinities first is cheaper than minding them in every vector.
         if (HalfBits.AreFinite(source, length))
             for (int i = 0; i < length; i += TSimd.Count)
                 TSimd.Store(TSimd.Mul(TSimd.LoadPackedHalf(source + i), scale), destination + i);

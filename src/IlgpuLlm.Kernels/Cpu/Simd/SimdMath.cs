@@ -23,8 +23,8 @@ internal static class SimdMath<TSimd, TVec>
     }
 
     /// <summary>
-    /// The same for x not above zero, but zero where the power of two is not a normal float: hardly a result is subnormal, which Intel's processors take a
-    /// hundred times as long for. That of zero is 1.
+    /// The same for x not above zero, but zero where the power of two is not a normal float: hardly a result is subnormal, for which Intel's processors take
+    /// 41 instead of 1.3 ns. That of zero is 1.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TVec ExpOfNegative(TVec x)
