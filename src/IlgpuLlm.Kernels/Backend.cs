@@ -179,6 +179,34 @@ public abstract partial class Backend : IDisposable
         SiluMul(_gateUp, output, numRows, weight.OutFeatures / 2);
     }
 
+    /// <summary><see cref="RmsNorm"/> of <paramref name="x"/>, then <see cref="Linear"/>; a backend may make both in one step.</summary>
+    /// <param name="x">F32, [numRows, inFeatures].</param>
+    /// <param name="norm">F32, [inFeatures]: the norm's weight.</param>
+    /// <param name="epsilon">The config's rms_norm_eps.</param>
+    /// <param name="normed">The type of what is multiplied, [numRows, inFeatures]. Undefined afterwards.</param>
+    /// <param name="weight">[outFeatures, inFeatures].</param>
+    /// <param name="output">F32 or the activation type, [numRows, outFeatures].</param>
+    /// <param name="numRows">Rows.</param>
+    public virtual void RmsNormLinear(DeviceBuffer x, DeviceBuffer norm, float epsilon, DeviceBuffer normed, LinearWeight weight, DeviceBuffer output, int numRows)
+    {
+        RmsNorm(x, norm, normed, numRows, epsilon);
+        Linear(weight, normed, output, numRows);
+    }
+
+    /// <summary><see cref="RmsNorm"/> of <paramref name="x"/>, then <see cref="LinearSiluMul"/>; a backend may make both in one step.</summary>
+    /// <param name="x">F32, [numRows, inFeatures].</param>
+    /// <param name="norm">F32, [inFeatures]: the norm's weight.</param>
+    /// <param name="epsilon">The config's rms_norm_eps.</param>
+    /// <param name="normed">The type of what is multiplied, [numRows, inFeatures]. Undefined afterwards.</param>
+    /// <param name="weight">[2 * intermediate, inFeatures], made by <see cref="CreateGateUp"/>.</param>
+    /// <param name="output">F32 or the activation type, [numRows, intermediate].</param>
+    /// <param name="numRows">Rows, at most the workspace's.</param>
+    public virtual void RmsNormLinearSiluMul(DeviceBuffer x, DeviceBuffer norm, float epsilon, DeviceBuffer normed, LinearWeight weight, DeviceBuffer output, int numRows)
+    {
+        RmsNorm(x, norm, normed, numRows, epsilon);
+        LinearSiluMul(weight, normed, output, numRows);
+    }
+
     /// <summary><see cref="RotaryAndWriteKv"/>, then <see cref="PagedAttention"/>.</summary>
     /// <param name="shape">The attention shape.</param>
     /// <param name="qkv">F32 or the activation type, [numTokens, qkvWidth]; each row query, key, value. Undefined afterwards.</param>

@@ -20,18 +20,31 @@ internal static class GemvBody<TFormat, TStorage, TRaw, TX, TChunk, TOutput, TOu
 {
     internal static void Body(ArrayView<TStorage> weight, ArrayView<float> bias, ArrayView<TX> x, ArrayView<TOut> output, GemvShape shape)
     {
-        int pair = Grid.IdxX * Group.DimY + Group.IdxY;
-        int numChunks = shape.InFeatures / TFormat.Width, step = Group.DimX;
-        int feature = shape.FirstOf(pair);
-        bool isInside = feature < shape.OutFeatures;
-        int second = IntrinsicMath.Min(feature + shape.Distance, shape.OutFeatures - 1);
-        int chunk = isInside ? Group.IdxX : numChunks;
-        long row = (long)feature * shape.InFeatures, secondRow = (long)second * shape.InFeatures;
-        var even = LoadFour(weight, row, chunk, step, numChunks);
-        var secondEven = LoadFour(weight, secondRow, chunk, step, numChunks);
+        var requested = Request(weight, shape);
         PtxIntrinsics.LaunchDependents();
         PtxIntrinsics.WaitForDependencies();
+        Multiply(weight, bias, x, output, shape, requested);
+    }
 
+    /// <summary>Requests a lane's first chunks of both features.</summary>
+    public static Two<Four<TRaw>> Request(ArrayView<TStorage> weight, GemvShape shape)
+    {
+        var place = GemvPlace.Of(shape, TFormat.Width);
+        return new()
+        {
+            A = LoadFour(weight, place.Row, place.Chunk, Group.DimX, place.NumChunks),
+            B = LoadFour(weight, place.SecondRow, place.Chunk, Group.DimX, place.NumChunks),
+        };
+    }
+
+    /// <summary>Multiplies, and writes a warp's two sums.</summary>
+    public static void Multiply(
+        ArrayView<TStorage> weight, ArrayView<float> bias, ArrayView<TX> x, ArrayView<TOut> output, GemvShape shape, Two<Four<TRaw>> requested)
+    {
+        var place = GemvPlace.Of(shape, TFormat.Width);
+        int numChunks = place.NumChunks, step = Group.DimX, chunk = place.Chunk;
+        long row = place.Row, secondRow = place.SecondRow;
+        var (even, secondEven) = (requested.A, requested.B);
         GemvSums sums = default;
         while (chunk < numChunks)
         {
@@ -45,20 +58,20 @@ internal static class GemvBody<TFormat, TStorage, TRaw, TX, TChunk, TOutput, TOu
             secondEven = LoadFour(weight, secondRow, chunk, step, numChunks);
             sums = DotFour(odd, secondOdd, x, next, step, numChunks, sums);
         }
-        for (int k = isInside ? numChunks * TFormat.Width + Group.IdxX : shape.InFeatures; k < shape.InFeatures; k += step)
+        for (int k = place.IsInside ? numChunks * TFormat.Width + Group.IdxX : shape.InFeatures; k < shape.InFeatures; k += step)
         {
             sums.First = TFormat.DotOne(weight[row + k], x[k], sums.First);
             sums.Second = TFormat.DotOne(weight[secondRow + k], x[k], sums.Second);
         }
         float a = GroupOps.WarpSum(sums.First), b = GroupOps.WarpSum(sums.Second);
-        if (Group.IdxX != 0 || !isInside)
+        if (Group.IdxX != 0 || !place.IsInside)
             return;
         if (shape.HasBias != 0)
         {
-            a += bias[feature];
-            b += bias[second];
+            a += bias[place.Feature];
+            b += bias[place.Second];
         }
-        TOutput.Write(output, pair, a, b, shape.OutFeatures);
+        TOutput.Write(output, place.Pair, a, b, shape.OutFeatures);
     }
 
     private static Four<TRaw> LoadFour(ArrayView<TStorage> weight, long row, int chunk, int step, int numChunks)
@@ -108,6 +121,40 @@ internal static class GemvBody<TFormat, TStorage, TRaw, TX, TChunk, TOutput, TOu
     {
         TChunk chunk = TFormat.LoadRow(x, k);
         return new() { First = TFormat.Dot(first, chunk, sums.First), Second = TFormat.Dot(second, chunk, sums.Second) };
+    }
+}
+
+/// <summary>What a lane makes.</summary>
+internal struct GemvPlace
+{
+    public int Pair, Feature, Second;
+
+    /// <summary>The lane's first chunk; behind the last one if there is no such feature.</summary>
+    public int Chunk;
+    public int NumChunks;
+
+    /// <summary>The first elements of the features' weights.</summary>
+    public long Row, SecondRow;
+
+    /// <summary>Whether there is such a feature.</summary>
+    public bool IsInside;
+
+    public static GemvPlace Of(GemvShape shape, int width)
+    {
+        int pair = Grid.IdxX * Group.DimY + Group.IdxY, feature = shape.FirstOf(pair), numChunks = shape.InFeatures / width;
+        int second = IntrinsicMath.Min(feature + shape.Distance, shape.OutFeatures - 1);
+        bool isInside = feature < shape.OutFeatures;
+        return new()
+        {
+            Pair = pair,
+            Feature = feature,
+            Second = second,
+            Chunk = isInside ? Group.IdxX : numChunks,
+            NumChunks = numChunks,
+            Row = (long)feature * shape.InFeatures,
+            SecondRow = (long)second * shape.InFeatures,
+            IsInside = isInside,
+        };
     }
 }
 

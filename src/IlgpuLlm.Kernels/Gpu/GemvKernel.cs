@@ -7,7 +7,7 @@ namespace IlgpuLlm.Kernels.Gpu;
 internal sealed class GemvKernel(GpuDevice device)
 {
     private const int WarpSize = 32;
-    private const int GroupSize = 128;
+    public const int GroupSize = 128;
 
     private readonly Outputs<float, float, float> _float = new(device, F32Variants);
     private readonly Outputs<ushort, float, float> _mixed = new(device, MixedVariants);
@@ -50,6 +50,23 @@ internal sealed class GemvKernel(GpuDevice device)
             _half.Launch(weight, input, output, epilogue);
     }
 
+    /// <summary>A group of lanes for each few pairs of features.</summary>
+    internal static KernelConfig ConfigOf(GpuDevice device, GpuLinearWeight weight, int dynamicSharedBytes)
+    {
+        int numPairs = (weight.OutFeatures + 1) / 2;
+        int lanes = device.GroupSize(WarpSize), warps = device.GroupSize(GroupSize) / lanes;
+        return new(new Index3D((numPairs + warps - 1) / warps, 1, 1), new Index3D(lanes, warps, 1), SharedMemoryConfig.RequestDynamic<byte>(dynamicSharedBytes));
+    }
+
+    /// <summary>A product's sizes.</summary>
+    internal static GemvShape ShapeOf(GpuLinearWeight weight, LinearEpilogue epilogue) => new()
+    {
+        OutFeatures = weight.OutFeatures,
+        InFeatures = weight.InFeatures,
+        HasBias = weight.HasBias ? 1 : 0,
+        Distance = epilogue == LinearEpilogue.GateUp ? weight.UpOffset : 1,
+    };
+
     private static GpuKernel[] Variant<TFormat, TStorage, TRaw, TX, TChunk, TElement, T>(string name)
         where TFormat : struct, IRowFormat<TStorage, TRaw, TX, TChunk>
         where TStorage : unmanaged
@@ -70,18 +87,9 @@ internal sealed class GemvKernel(GpuDevice device)
         where TX : unmanaged
         where TOut : unmanaged
     {
-        int numPairs = (weight.OutFeatures + 1) / 2;
-        int lanes = device.GroupSize(WarpSize), warps = device.GroupSize(GroupSize) / lanes;
-        var config = new KernelConfig(new Index3D((numPairs + warps - 1) / warps, 1, 1), new Index3D(lanes, warps, 1));
-        var shape = new GemvShape
-        {
-            OutFeatures = weight.OutFeatures,
-            InFeatures = weight.InFeatures,
-            HasBias = weight.HasBias ? 1 : 0,
-            Distance = epilogue == LinearEpilogue.GateUp ? weight.UpOffset : 1,
-        };
         launch(
-            device.Stream, config, weight.Matrix.View<TStorage>(), weight.Bias?.View<float>() ?? output.View<float>(), input.View<TX>(), output.View<TOut>(), shape);
+            device.Stream, ConfigOf(device, weight, dynamicSharedBytes: 0), weight.Matrix.View<TStorage>(), weight.Bias?.View<float>() ?? output.View<float>(),
+            input.View<TX>(), output.View<TOut>(), ShapeOf(weight, epilogue));
     }
 
     /// <summary>The variants of one format; MLP activations are <typeparamref name="TMlp"/>.</summary>

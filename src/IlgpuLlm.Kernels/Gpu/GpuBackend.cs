@@ -14,6 +14,7 @@ public sealed partial class GpuBackend : Backend
     private readonly GatherRowsKernel _gatherRows;
     private readonly RmsNormKernel _rmsNorm;
     private readonly GemvKernel _gemv;
+    private readonly NormGemvKernel _normGemv;
     private readonly LinearKernel _linear;
     private readonly SimtLinearKernel? _simtLinear;
     private readonly MmaLinearKernel? _mmaLinear;
@@ -44,6 +45,7 @@ public sealed partial class GpuBackend : Backend
         _gatherRows = new(device);
         _rmsNorm = new(device);
         _gemv = new(device);
+        _normGemv = new(device);
         _linear = new(device, batchInvariant);
         _simtLinear = device is CudaGpuDevice { HasTensorCores: true } floats ? new(floats, batchInvariant) : null; // tensor cores or not: cp.async came with sm_80
         _mmaLinear = device is CudaGpuDevice { HasTensorCores: true } cuda ? new(cuda) : null;

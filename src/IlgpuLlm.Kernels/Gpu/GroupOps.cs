@@ -8,10 +8,16 @@ namespace IlgpuLlm.Kernels.Gpu;
 /// </summary>
 internal static class GroupOps
 {
+    /// <summary>This lane's number in a group of one or two dimensions.</summary>
+    public static int Lane => Group.IdxY * Group.DimX + Group.IdxX;
+
+    /// <summary>Lanes of a group of one or two dimensions.</summary>
+    public static int NumLanes => Group.DimX * Group.DimY;
+
     /// <summary>Waits for all lanes of the group.</summary>
     public static void Barrier()
     {
-        if (Group.DimX > 1)
+        if (NumLanes > 1)
             Group.Barrier();
     }
 
@@ -21,14 +27,14 @@ internal static class GroupOps
     public static float Sum(float value, ArrayView<float> scratch)
     {
         const int WarpSize = 32;
-        value = Butterfly(value, IntrinsicMath.Min(Group.DimX, WarpSize));
-        if (Group.DimX <= WarpSize)
+        value = Butterfly(value, IntrinsicMath.Min(NumLanes, WarpSize));
+        if (NumLanes <= WarpSize)
             return value;
-        int lane = Group.IdxX % WarpSize;
+        int lane = Lane % WarpSize;
         if (lane == 0)
-            scratch[Group.IdxX / WarpSize] = value;
+            scratch[Lane / WarpSize] = value;
         Group.Barrier();
-        return Butterfly(lane < Group.DimX / WarpSize ? scratch[lane] : 0f, WarpSize);
+        return Butterfly(lane < NumLanes / WarpSize ? scratch[lane] : 0f, WarpSize);
     }
 
     /// <summary>

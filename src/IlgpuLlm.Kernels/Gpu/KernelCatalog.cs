@@ -11,6 +11,7 @@ internal static class KernelCatalog
         .. GatherRowsKernel.Variants,
         .. RmsNormKernel.Variants,
         .. GemvKernel.Variants,
+        .. NormGemvKernel.Variants,
         .. LinearKernel.Variants,
         .. SimtLinearKernel.Variants,
         .. MmaLinearKernel.Variants,

@@ -48,7 +48,7 @@ internal sealed class RmsNormKernel(GpuDevice device)
     }
 
     private static float Scale(float squares, int width, float epsilon) =>
-        1f / MathF.Sqrt(GroupOps.Sum(squares, SharedMemory.Allocate<float>(GroupSize)) / width + epsilon);
+        NormedRow.Scale(squares, SharedMemory.Allocate<float>(GroupSize), width, epsilon);
 
     internal static class Scalars
     {
@@ -87,17 +87,9 @@ internal sealed class RmsNormKernel(GpuDevice device)
             }
             float scale = Scale(squares, width, epsilon);
             if (first < width)
-                TElement.Store4(output, row + first, Scaled(own, scale, ownWeight));
+                TElement.Store4(output, row + first, NormedRow.Scaled(own, scale, ownWeight));
             for (int i = first + step; i < width; i += step)
-                TElement.Store4(output, row + i, Scaled(Chunks.LoadVector(x, row + i), scale, Chunks.LoadVector(weight, i)));
+                TElement.Store4(output, row + i, NormedRow.Scaled(Chunks.LoadVector(x, row + i), scale, Chunks.LoadVector(weight, i)));
         }
-
-        private static Float4 Scaled(Float4 x, float scale, Float4 weight) => new()
-        {
-            X = x.X * scale * weight.X,
-            Y = x.Y * scale * weight.Y,
-            Z = x.Z * scale * weight.Z,
-            W = x.W * scale * weight.W,
-        };
     }
 }

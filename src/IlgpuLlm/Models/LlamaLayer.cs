@@ -61,21 +61,31 @@ internal sealed class LlamaLayer : IDisposable
     {
         int numTokens = batch.NumTokens;
         var (hidden, normed, qkv, attention, mlp) = buffers;
-        backend.RmsNorm(hidden, InputNorm, normed, numTokens, epsilon);
-        if (observer?.Observe(LayerInput.Qkv, normed, numTokens) == false)
+        if (observer is null)
+            backend.RmsNormLinear(hidden, InputNorm, epsilon, normed, QkvProjection, qkv, numTokens); // [numTokens, qkvWidth]
+        else if (Normalize(InputNorm, LayerInput.Qkv))
+            backend.Linear(QkvProjection, normed, qkv, numTokens);
+        else
             return;
-        backend.Linear(QkvProjection, normed, qkv, numTokens); // [numTokens, qkvWidth]
         backend.Attention(shape, qkv, rotary, cache, batch, attention); // [numTokens, numHeads * headDim]
         if (observer?.Observe(LayerInput.Output, attention, numTokens) == false)
             return;
         backend.LinearAdd(OutputProjection, attention, hidden, numTokens);
-        backend.RmsNorm(hidden, PostAttentionNorm, normed, numTokens, epsilon);
-        if (observer?.Observe(LayerInput.GateUp, normed, numTokens) == false)
+        if (observer is null)
+            backend.RmsNormLinearSiluMul(hidden, PostAttentionNorm, epsilon, normed, GateUpProjection, mlp, numTokens); // [numTokens, intermediate]
+        else if (Normalize(PostAttentionNorm, LayerInput.GateUp))
+            backend.LinearSiluMul(GateUpProjection, normed, mlp, numTokens);
+        else
             return;
-        backend.LinearSiluMul(GateUpProjection, normed, mlp, numTokens); // [numTokens, intermediate]
         if (observer?.Observe(LayerInput.Down, mlp, numTokens) == false)
             return;
         backend.LinearAdd(DownProjection, mlp, hidden, numTokens);
+
+        bool Normalize(DeviceBuffer norm, LayerInput input)
+        {
+            backend.RmsNorm(hidden, norm, normed, numTokens, epsilon);
+            return observer.Observe(input, normed, numTokens);
+        }
     }
 
     public void Dispose()
