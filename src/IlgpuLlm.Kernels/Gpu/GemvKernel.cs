@@ -51,11 +51,11 @@ internal sealed class GemvKernel(GpuDevice device)
     }
 
     /// <summary>A group of lanes for each few pairs of features.</summary>
-    internal static KernelConfig ConfigOf(GpuDevice device, GpuLinearWeight weight, int dynamicSharedBytes)
+    internal static KernelConfig ConfigOf(GpuDevice device, GpuLinearWeight weight, SharedMemoryConfig shared = default)
     {
         int numPairs = (weight.OutFeatures + 1) / 2;
         int lanes = device.GroupSize(WarpSize), warps = device.GroupSize(GroupSize) / lanes;
-        return new(new Index3D((numPairs + warps - 1) / warps, 1, 1), new Index3D(lanes, warps, 1), SharedMemoryConfig.RequestDynamic<byte>(dynamicSharedBytes));
+        return new(new Index3D((numPairs + warps - 1) / warps, 1, 1), new Index3D(lanes, warps, 1), shared);
     }
 
     /// <summary>A product's sizes.</summary>
@@ -88,7 +88,7 @@ internal sealed class GemvKernel(GpuDevice device)
         where TOut : unmanaged
     {
         launch(
-            device.Stream, ConfigOf(device, weight, dynamicSharedBytes: 0), weight.Matrix.View<TStorage>(), weight.Bias?.View<float>() ?? output.View<float>(),
+            device.Stream, ConfigOf(device, weight), weight.Matrix.View<TStorage>(), weight.Bias?.View<float>() ?? output.View<float>(),
             input.View<TX>(), output.View<TOut>(), ShapeOf(weight, epilogue));
     }
 

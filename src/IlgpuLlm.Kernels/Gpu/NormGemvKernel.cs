@@ -70,7 +70,7 @@ internal sealed class NormGemvKernel(GpuDevice device)
         where TOut : unmanaged
     {
         launcher ??= device.Load<Launcher<TStorage, TOut>>(kernel);
-        var config = GemvKernel.ConfigOf(device, weight, NormedRow.SharedBytes(weight.InFeatures, weight.Storage));
+        var config = GemvKernel.ConfigOf(device, weight, SharedMemoryConfig.RequestDynamic<byte>(NormedRow.SharedBytes(weight.InFeatures, weight.Storage)));
         launcher(
             device.Stream, config, weight.Matrix.View<TStorage>(), weight.Bias?.View<float>() ?? output.View<float>(), x.View<float>(), norm.View<float>(), epsilon,
             output.View<TOut>(), GemvKernel.ShapeOf(weight, epilogue));

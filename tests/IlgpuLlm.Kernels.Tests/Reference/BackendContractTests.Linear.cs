@@ -48,6 +48,28 @@ public abstract partial class BackendContractTests
     [TestMethod]
     [DataRow(ElementType.F32)]
     [DataRow(ElementType.F16)]
+    public void RmsNormLinear_OddShapes_MatchesBothSteps(ElementType storage)
+    {
+        using Backend backend = CreateBackend();
+        foreach ((int n, int k) in LinearShapes)
+        {
+            float[] w = TestTensors.RoundTo(storage, TestTensors.Random(n, n * k)), bias = TestTensors.Random(k, n), norm = TestTensors.Random(k + 1, k);
+            using LinearWeight weight = backend.CreateLinear(w, bias, n, k, storage);
+            foreach (int rows in RowCounts)
+            {
+                float[] x = TestTensors.Random(rows, rows * k);
+                float[] normed = [.. ReferenceKernels.RmsNorm([.. x], norm, rows, 1e-5f).Select(v => (float)v)];
+                using DeviceBuffer input = backend.Upload(x), normWeight = backend.Upload(norm);
+                using DeviceBuffer between = backend.Allocate(ElementType.F32, rows * k), output = backend.Allocate(ElementType.F32, rows * n);
+                backend.RmsNormLinear(input, normWeight, 1e-5f, between, weight, output, rows);
+                TestTensors.AssertClose(ReferenceKernels.Linear(w, bias, normed, rows, n, k), backend.Download(output), 2 * Tolerance, 2e-6, $"{rows} rows of [{n}, {k}]");
+            }
+        }
+    }
+
+    [TestMethod]
+    [DataRow(ElementType.F32)]
+    [DataRow(ElementType.F16)]
     public void LinearAdd_OddShapes_AddsTheProduct(ElementType storage)
     {
         using Backend backend = CreateBackend();
