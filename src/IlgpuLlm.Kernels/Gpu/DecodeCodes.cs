@@ -13,6 +13,8 @@ internal readonly struct DecodeCodes64 : IDecodeHead<Four<UInt2>, Four<UInt4>, T
 
     public static int Dims => 64;
 
+    public static int ChunkBytes => 8;
+
     public static Four<UInt2> LoadKeys(long keys, uint row, uint row8, int chunk, int numChunks)
     {
         int first = chunk + (Group.IdxX & 3), second = first + 4;
@@ -95,6 +97,8 @@ internal readonly struct DecodeCodes128 : IDecodeHead<Two<Four<UInt2>>, Two<Four
     private const int Half = 8; // chunks
 
     public static int Dims => 128;
+
+    public static int ChunkBytes => 8;
 
     public static Two<Four<UInt2>> LoadKeys(long keys, uint row, uint row8, int chunk, int numChunks) => new()
     {

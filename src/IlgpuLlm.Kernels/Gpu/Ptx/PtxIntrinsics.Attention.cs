@@ -58,6 +58,20 @@ internal static partial class PtxIntrinsics
     [IntrinsicImplementation, Ptx("ld.global.cg.v4.f32 {$0,$1,$2,$3}, [%0];")]
     public static Float4 LoadFromOthers4(long global) => PtxEmulation.LoadFloat4(global);
 
+    /// <summary>Two floats, likewise.</summary>
+    [IntrinsicImplementation, Ptx("ld.global.cg.v2.f32 {$0,$1}, [%0];")]
+    public static Float2 LoadFromOthers2(long global) => PtxEmulation.LoadFloat2(global);
+
+    /// <summary>a * b, rounded: also where a sum follows.</summary>
+    [IntrinsicImplementation, Ptx("mul.rn.f32 $0, %0, %1;")]
+    public static float Multiply(float a, float b) => a * b;
+
+    /// <summary>Brings 128 bytes of global memory to the second-level cache, without waiting; nothing where <paramref name="isValid"/> is 0.</summary>
+    [IntrinsicImplementation, Ptx("{ .reg .pred p; setp.ne.s32 p, %1, 0; @p prefetch.global.L2 [%0]; }")]
+    public static void PrefetchLine(long global, int isValid)
+    {
+    }
+
     /// <summary>a * b + c, rounded once.</summary>
     [IntrinsicImplementation, Ptx("fma.rn.f32 $0, %0, %1, %2;")]
     public static float MultiplyAdd(float a, float b, float c) => MathF.FusedMultiplyAdd(a, b, c);

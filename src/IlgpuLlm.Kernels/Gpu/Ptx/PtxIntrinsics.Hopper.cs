@@ -78,6 +78,36 @@ internal static partial class PtxIntrinsics
     [IntrinsicImplementation, Ptx("barrier.cluster.arrive.release; barrier.cluster.wait.acquire;")]
     public static void ClusterBarrier() => throw Only();
 
+    /// <summary>
+    /// The first half of <see cref="MeetCluster"/>: tells all lanes of the cluster that this one came here. Nobody waits for lanes that have ended.
+    /// </summary>
+    [IntrinsicImplementation, Ptx("barrier.cluster.arrive.relaxed;")]
+    public static void ArriveCluster() => throw Only();
+
+    /// <summary>The second half: waits until all of them did.</summary>
+    [IntrinsicImplementation, Ptx("barrier.cluster.wait.acquire;")]
+    public static void WaitCluster() => throw Only();
+
+    /// <summary>As <see cref="WaitBarrier"/>, for what other groups of the cluster sent: it is visible then.</summary>
+    [IntrinsicImplementation, Ptx(
+        "{ .reg .pred p; WAIT: mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 p, [%0], %1; @p bra DONE; bra WAIT; DONE: }")]
+    public static void WaitBarrierOfCluster(uint barrier, int parity) => throw Only();
+
+    /// <summary>
+    /// Stores to this address in the group <paramref name="rank"/> of the cluster, without waiting, and tells the barrier at this address there that the bytes
+    /// came. This group may end meanwhile, that one not.
+    /// </summary>
+    [IntrinsicImplementation, Ptx(
+        "{ .reg .b32 to, bar; mapa.shared::cluster.u32 to, %0, %6; mapa.shared::cluster.u32 bar, %5, %6; " +
+        "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [to], {%1,%2,%3,%4}, [bar]; }")]
+    public static void SendShared4(uint shared, Float4 values, uint barrier, int rank) => throw Only();
+
+    /// <summary>The same of two floats.</summary>
+    [IntrinsicImplementation, Ptx(
+        "{ .reg .b32 to, bar; mapa.shared::cluster.u32 to, %0, %4; mapa.shared::cluster.u32 bar, %3, %4; " +
+        "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v2.f32 [to], {%1,%2}, [bar]; }")]
+    public static void SendShared2(uint shared, Float2 values, uint barrier, int rank) => throw Only();
+
     /// <summary>Waits for the first <paramref name="lanes"/> lanes of the group only, a multiple of 32.</summary>
     [IntrinsicImplementation, Ptx("barrier.sync 1, %0;")]
     public static void PartialBarrier(int lanes) => throw Only();
