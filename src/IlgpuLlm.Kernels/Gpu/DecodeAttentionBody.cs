@@ -50,15 +50,17 @@ internal static class DecodeAttentionBody<THead, TScaling, TRaw, TChunks, TSums,
         var warpSums = SharedMemory.Allocate<Float4>(Warps * MaxHeads * SumPitch);
 
         int kvHead = Grid.IdxX, sequence = Grid.IdxY, split = Grid.IdxZ;
-        int heads = layout.NumHeads / layout.NumKvHeads; // of this group
+        int heads = layout.HeadsOfGroup; // of this group
         int lane = Group.IdxX & 31, warp = Group.IdxX >> 5;
         // Requested together with the position: the blocks that are read where the sequence is split as most are.
         long table = (long)sequence * layout.MaxBlocksPerSeq;
         int expected = split * arguments.SmallestSplit + warp * StepKeys;
         int block = FindBlock(arguments, layout, table, expected + (lane & 15));
         int nextBlock = FindBlock(arguments, layout, table, expected + Warps * StepKeys + (lane & 15));
-        int slot = arguments.Slots[sequence];
+        int slot = arguments.Slots[sequence], tableRow = arguments.TableRows[sequence];
         int newest = arguments.Positions[sequence];
+        PtxIntrinsics.SyncWarp(); // all of that is requested by here
+        DecodeInput.Clear(layout, queries, newKey, newValue, QueryPitch, MaxHeads);
         if (newest < 0)
         {
             // A row that only fills up a graph's batch.
@@ -101,13 +103,14 @@ internal static class DecodeAttentionBody<THead, TScaling, TRaw, TChunks, TSums,
         TRaw values = LoadValues(arguments, rows, numChunks);
         float keyScale = TScaling.Load(scales.KeysAddress, rows), valueScale = TScaling.Load(scales.ValuesAddress, rows);
 
+        PtxIntrinsics.SyncWarp(); // all of them are requested by here
         if (HasCluster)
             PrefetchRow(arguments, nextRows, numChunks);
-        DecodeTask task = DecodeInput.Request(arguments, layout, Group.IdxX);
-        DecodeInput.Clear(layout, queries, newKey, newValue, QueryPitch, MaxHeads);
+        DecodeTask task = DecodeInput.Request(arguments, layout, Group.IdxX, tableRow);
+        PtxIntrinsics.SyncWarp();
 
         PtxIntrinsics.WaitForDependencies();
-        DecodeInput.Prepare(arguments, layout, queries, newKey, newValue, QueryPitch, task, slot, hasNewest, TScaling.HasScales);
+        DecodeInput.Prepare(arguments, layout, queries, newKey, newValue, QueryPitch, MaxHeads, task, tableRow, slot, hasNewest, TScaling.HasScales);
         Group.Barrier();
         TScaling.Finish(arguments, scales, layout, newKey, newValue, NewScale, slot, hasNewest);
 

@@ -34,7 +34,7 @@ internal static class DecodeCluster<TElement, T>
     /// <summary>Sends the group's results, or, in the first group, waits for the others' and writes the output. All lanes come here, after a barrier.</summary>
     public static void Finish(DecodeArguments<T> arguments, HeadLayout layout, DecodeResults results, uint memory, int numSplits)
     {
-        int split = Grid.IdxZ, heads = layout.NumHeads / layout.NumKvHeads, headBytes = layout.HeadDim * sizeof(float);
+        int split = Grid.IdxZ, heads = layout.HeadsOfGroup, headBytes = layout.HeadDim * sizeof(float);
         int numTasks = heads * results.Chunks;
         uint values = memory + Header, pairs = values + (uint)((Size - 1) * heads * headBytes);
         long output = DecodeMerge<TElement, T>.FirstOutput(layout);

@@ -20,10 +20,12 @@ internal struct DecodeTask
 /// <summary>The rotation and the write to the cache within <see cref="DecodeAttentionBody{THead, TScaling, TRaw, TChunks, TSums, TMaxHeads, TCluster}"/>.</summary>
 internal static class DecodeInput
 {
+    private const int OneTaskHeads = 8; // and the key, of 128 elements, are no more tasks than a group has lanes
+
     /// <summary>Makes rows and chunks of queries, key and value beyond the heads zeros.</summary>
     public static void Clear(HeadLayout layout, ArrayView<UInt4> queries, ArrayView<UInt4> newKey, ArrayView<UInt4> newValue, int pitch, int maxHeads)
     {
-        int heads = layout.NumHeads / layout.NumKvHeads, numChunks = layout.HeadDim / 8;
+        int heads = layout.HeadsOfGroup, numChunks = layout.HeadDim / 8;
         for (int i = Group.IdxX; i < maxHeads * pitch; i += Group.DimX)
         {
             if (i / pitch >= heads || i % pitch >= numChunks)
@@ -37,11 +39,11 @@ internal static class DecodeInput
     }
 
     /// <summary>Requests what task <paramref name="index"/> of the group needs of the table, before the kernel in front has ended.</summary>
-    public static DecodeTask Request(DecodeArguments<ushort> arguments, HeadLayout layout, int index)
+    public static DecodeTask Request(DecodeArguments<ushort> arguments, HeadLayout layout, int index, int tableRow)
     {
         int half = layout.HeadDim / 16, head = index / half, chunk = index % half;
         var table = arguments.Table.Cast<Float4>().AsAligned(16);
-        long cos = (long)arguments.TableRows[Grid.IdxY] * (layout.HeadDim / 4) + 2 * chunk, sin = cos + 2 * half;
+        long cos = (long)tableRow * (layout.HeadDim / 4) + 2 * chunk, sin = cos + 2 * half;
         return new()
         {
             Head = head,
@@ -61,16 +63,18 @@ internal static class DecodeInput
     /// <param name="newKey">A row of them.</param>
     /// <param name="newValue">A row of them.</param>
     /// <param name="pitch">Chunks from a row to the next.</param>
+    /// <param name="maxHeads">The most query heads.</param>
     /// <param name="task">What <see cref="Request"/> gave for this lane.</param>
+    /// <param name="tableRow">The newest position's row of the table.</param>
     /// <param name="slot">The newest position's slot in the cache.</param>
     /// <param name="hasNewest">Whether the group has the newest position.</param>
     /// <param name="hasCodes">Whether the cache is one of codes.</param>
     public static void Prepare(
         DecodeArguments<ushort> arguments, HeadLayout layout, ArrayView<UInt4> queries, ArrayView<UInt4> newKey, ArrayView<UInt4> newValue, int pitch,
-        DecodeTask task, int slot, bool hasNewest, bool hasCodes)
+        int maxHeads, DecodeTask task, int tableRow, int slot, bool hasNewest, bool hasCodes)
     {
         int kvHead = Grid.IdxX, sequence = Grid.IdxY;
-        int heads = layout.NumHeads / layout.NumKvHeads, numChunks = layout.HeadDim / 8, half = layout.HeadDim / 16;
+        int heads = layout.HeadsOfGroup, numChunks = layout.HeadDim / 8, half = layout.HeadDim / 16;
         var qkv = arguments.Qkv.Cast<UInt4>().AsAligned(16);
         var keys = arguments.Keys.Cast<UInt4>().AsAligned(16);
         var values = arguments.Values.Cast<UInt4>().AsAligned(16);
@@ -86,8 +90,8 @@ internal static class DecodeInput
         int numHeads = heads + (hasNewest ? 1 : 0);
         for (int i = Group.IdxX; i < numHeads * half; i += Group.DimX)
         {
-            if (i >= Group.DimX)
-                task = Request(arguments, layout, i); // only with 16 heads
+            if (maxHeads > OneTaskHeads && i >= Group.DimX)
+                task = Request(arguments, layout, i, tableRow);
             int head = task.Head, chunk = task.Chunk;
             long from = row + (head < heads ? kvHead * heads + head : layout.NumHeads + kvHead) * numChunks + chunk;
             Two<UInt4> rotated = Rotate(qkv[from], qkv[from + half], task.Cos.A, task.Cos.B, task.Sin.A, task.Sin.B);

@@ -62,7 +62,7 @@ internal static class DecodeMerge<TElement, T>
     public static void Finish(DecodeArguments<T> arguments, HeadLayout layout, DecodeResults results, int numSplits)
     {
         int kvHead = Grid.IdxX, sequence = Grid.IdxY, split = Grid.IdxZ;
-        int heads = layout.NumHeads / layout.NumKvHeads, lane = Group.IdxX & 31;
+        int heads = layout.HeadsOfGroup, lane = Group.IdxX & 31;
         int numTasks = heads * results.Chunks;
         long output = FirstOutput(layout);
         // Of the sequence and head: [maxSplits, heads, headDim] values, then [heads, maxSplits] pairs of largest score and sum of weights.
@@ -92,14 +92,14 @@ internal static class DecodeMerge<TElement, T>
             return;
 
         // The group that comes last adds up the splits.
-        MemoryFence.DeviceLevel();
+        PtxIntrinsics.FenceDevice();
         Group.Barrier(); // also: nobody reads the warps' results any more
         if (Group.IdxX == 0)
             results.Maxima[0] = Atomic.Add(ref arguments.Counters[counter], 1) == numSplits - 1 ? 1f : 0f;
         Group.Barrier();
         if (results.Maxima[0] == 0f)
             return;
-        MemoryFence.DeviceLevel();
+        PtxIntrinsics.FenceDevice();
         if (Group.IdxX == 0)
             arguments.Counters[counter] = 0; // for the next launch
         // The first values come while the weights are made.
@@ -143,7 +143,7 @@ internal static class DecodeMerge<TElement, T>
 
     /// <summary>The first element of the output of this group's heads.</summary>
     public static long FirstOutput(HeadLayout layout) =>
-        ((long)Grid.IdxY * layout.NumHeads + Grid.IdxX * (layout.NumHeads / layout.NumKvHeads)) * layout.HeadDim;
+        ((long)Grid.IdxY * layout.NumHeads + Grid.IdxX * layout.HeadsOfGroup) * layout.HeadDim;
 
     /// <summary>A chunk of a head's values, the warps' added in order.</summary>
     public static DecodePartial AddWarps(DecodeResults results, int row, int chunk)

@@ -78,7 +78,7 @@ internal readonly struct DecodeScaled : IDecodeScaling
 
     public static uint FirstChunk(uint row, int numChunks) => row != DecodeRows.None ? row * (uint)numChunks : row;
 
-    public static float Load(long scales, uint row) => PtxIntrinsics.LoadFloatOrZero(scales + (long)row * sizeof(float), row != DecodeRows.None ? 1 : 0);
+    public static float Load(long scales, uint row) => PtxIntrinsics.LoadFloatAheadOrZero(scales + (long)row * sizeof(float), row != DecodeRows.None ? 1 : 0);
 
     public static void Finish(
         DecodeArguments<ushort> arguments, DecodeScales scales, HeadLayout layout, ArrayView<UInt4> newKey, ArrayView<UInt4> newValue, int scaleAt, int slot,

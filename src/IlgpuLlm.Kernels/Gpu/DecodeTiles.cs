@@ -155,7 +155,7 @@ internal readonly struct DecodeDims64 : IDecodeHead<Four<UInt4>, Four<UInt4>, Tw
     }
 
     private static UInt4 Load(long source, uint row, int chunk, int numChunks) =>
-        PtxIntrinsics.LoadOnce16OrZero(source + (row + (long)chunk) * 16, row != DecodeRows.None && chunk < numChunks ? 1 : 0);
+        PtxIntrinsics.LoadAhead16OrZero(source + (row + (long)chunk) * 16, row != DecodeRows.None && chunk < numChunks ? 1 : 0);
 
     private static UInt4 Choose(bool condition, UInt4 a, UInt4 b) => new()
     {

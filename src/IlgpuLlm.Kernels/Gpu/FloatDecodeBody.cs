@@ -28,7 +28,7 @@ internal static class FloatDecodeBody<TCache>
         var weightSums = SharedMemory.Allocate<float>(Warps * MaxHeads);
 
         int kvHead = Grid.IdxX, sequence = Grid.IdxY, split = Grid.IdxZ;
-        int heads = layout.NumHeads / layout.NumKvHeads; // of this group
+        int heads = layout.HeadsOfGroup; // of this group
         int newest = arguments.Positions[sequence];
         if (newest < 0)
         {
@@ -257,7 +257,7 @@ internal static class FloatDecodeBody<TCache>
     private static void Prepare(DecodeArguments<float> arguments, HeadLayout layout, ArrayView<Float4> queries, ArrayView<Float4> newest, bool hasNewest)
     {
         int kvHead = Grid.IdxX, sequence = Grid.IdxY;
-        int heads = layout.NumHeads / layout.NumKvHeads, numChunks = layout.HeadDim / 4, half = layout.HeadDim / 8;
+        int heads = layout.HeadsOfGroup, numChunks = layout.HeadDim / 4, half = layout.HeadDim / 8;
         var qkv = arguments.Qkv.Cast<Float4>().AsAligned(16);
         var table = arguments.Table.Cast<Float4>().AsAligned(16);
         long row = (long)sequence * (layout.NumHeads + 2 * layout.NumKvHeads) * numChunks;
