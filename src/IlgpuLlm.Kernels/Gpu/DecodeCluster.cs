@@ -37,11 +37,11 @@ internal static class DecodeCluster<TElement, T>
         int split = Grid.IdxZ, heads = layout.HeadsOfGroup, headBytes = layout.HeadDim * sizeof(float);
         int numTasks = heads * results.Chunks;
         uint values = memory + Header, pairs = values + (uint)((Size - 1) * heads * headBytes);
-        long output = DecodeMerge<TElement, T>.FirstOutput(layout);
+        int output = PtxIntrinsics.Here((int)DecodeMerge<TElement, T>.FirstOutput(layout)); // of few sequences
         PtxIntrinsics.WaitCluster(); // the first group is ready; it has long been
         for (int i = Group.IdxX; i < numTasks; i += Group.DimX)
         {
-            int row = i / results.Chunks, element = 4 * (i % results.Chunks);
+            int row = i / results.Chunks, element = 4 * (i & (results.Chunks - 1));
             if (element >= layout.HeadDim)
                 continue;
             DecodePartial own = DecodeMerge<TElement, T>.AddWarps(results, row, element / 4);

@@ -13,6 +13,9 @@ internal struct DecodeTask
     /// <summary>The chunk of eight elements in the head's first half.</summary>
     public int Chunk;
 
+    /// <summary>The same, in the sequence's row of qkv.</summary>
+    public int From;
+
     /// <summary>Their cosines and sines.</summary>
     public Two<Float4> Cos, Sin;
 }
@@ -28,7 +31,8 @@ internal static class DecodeInput
         int heads = layout.HeadsOfGroup, numChunks = layout.HeadDim / 8;
         for (int i = Group.IdxX; i < maxHeads * pitch; i += Group.DimX)
         {
-            if (i / pitch >= heads || i % pitch >= numChunks)
+            int row = i / pitch;
+            if (row >= heads || i - row * pitch >= numChunks)
                 queries[i] = default;
         }
         for (int i = numChunks + Group.IdxX; i < pitch; i += Group.DimX)
@@ -41,13 +45,14 @@ internal static class DecodeInput
     /// <summary>Requests what task <paramref name="index"/> of the group needs of the table, before the kernel in front has ended.</summary>
     public static DecodeTask Request(DecodeArguments<ushort> arguments, HeadLayout layout, int index, int tableRow)
     {
-        int half = layout.HeadDim / 16, head = index / half, chunk = index % half;
+        int half = layout.HeadDim / 16, head = index / half, chunk = index - head * half, heads = layout.HeadsOfGroup;
         var table = arguments.Table.Cast<Float4>().AsAligned(16);
         long cos = (long)tableRow * (layout.HeadDim / 4) + 2 * chunk, sin = cos + 2 * half;
         return new()
         {
             Head = head,
             Chunk = chunk,
+            From = PtxIntrinsics.Here((head < heads ? Grid.IdxX * heads + head : layout.NumHeads + Grid.IdxX) * (layout.HeadDim / 8) + chunk),
             Cos = new() { A = table[cos], B = table[cos + 1] },
             Sin = new() { A = table[sin], B = table[sin + 1] },
         };
@@ -93,8 +98,7 @@ internal static class DecodeInput
             if (maxHeads > OneTaskHeads && i >= Group.DimX)
                 task = Request(arguments, layout, i, tableRow);
             int head = task.Head, chunk = task.Chunk;
-            long from = row + (head < heads ? kvHead * heads + head : layout.NumHeads + kvHead) * numChunks + chunk;
-            Two<UInt4> rotated = Rotate(qkv[from], qkv[from + half], task.Cos.A, task.Cos.B, task.Sin.A, task.Sin.B);
+            Two<UInt4> rotated = Rotate(qkv[row + task.From], qkv[row + (task.From + half)], task.Cos.A, task.Cos.B, task.Sin.A, task.Sin.B);
             if (head < heads)
             {
                 queries[head * pitch + chunk] = rotated.A;

@@ -71,7 +71,7 @@ internal static class DecodeMerge<TElement, T>
         long pairs = values + arguments.MaxSplits * splitLength;
         for (int i = Group.IdxX; i < numTasks; i += Group.DimX)
         {
-            int row = i / results.Chunks, element = 4 * (i % results.Chunks);
+            int row = i / results.Chunks, element = 4 * (i & (results.Chunks - 1));
             if (element >= layout.HeadDim)
                 continue;
             DecodePartial partial = AddWarps(results, row, element / 4);
@@ -123,7 +123,7 @@ internal static class DecodeMerge<TElement, T>
         Group.Barrier();
         for (int i = Group.IdxX; i < numTasks; i += Group.DimX)
         {
-            int row = i / results.Chunks, element = 4 * (i % results.Chunks);
+            int row = i / results.Chunks, element = 4 * (i & (results.Chunks - 1));
             Float4 sum = default;
             for (int part = 0; part < numSplits; part += AtATime)
             {
@@ -201,7 +201,7 @@ internal static class DecodeMerge<TElement, T>
     /// <summary>Where a task's values are within a split, in bytes; somewhere within it for a task beyond the head.</summary>
     private static long Place(DecodeResults results, HeadLayout layout, int task)
     {
-        int element = IntrinsicMath.Min(4 * (task % results.Chunks), layout.HeadDim - 4);
+        int element = IntrinsicMath.Min(4 * (task & (results.Chunks - 1)), layout.HeadDim - 4);
         return (task / results.Chunks * layout.HeadDim + element) * sizeof(float);
     }
 
