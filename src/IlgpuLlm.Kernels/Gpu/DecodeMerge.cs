@@ -92,14 +92,16 @@ internal static class DecodeMerge<TElement, T>
             return;
 
         // The group that comes last adds up the splits.
-        PtxIntrinsics.FenceDevice();
         Group.Barrier(); // also: nobody reads the warps' results any more
         if (Group.IdxX == 0)
+        {
+            PtxIntrinsics.FenceDevice(); // for all lanes, as it stands between barriers
             results.Maxima[0] = Atomic.Add(ref arguments.Counters[counter], 1) == numSplits - 1 ? 1f : 0f;
+            PtxIntrinsics.FenceDevice();
+        }
         Group.Barrier();
         if (results.Maxima[0] == 0f)
             return;
-        PtxIntrinsics.FenceDevice();
         if (Group.IdxX == 0)
             arguments.Counters[counter] = 0; // for the next launch
         // The first values come while the weights are made.

@@ -81,8 +81,8 @@ internal static partial class PtxIntrinsics
     public static Float2 LoadFromOthers2(long global) => PtxEmulation.LoadFloat2(global);
 
     /// <summary>
-    /// What lanes wrote before, and others before a barrier that this one passed, is seen by who sees what it writes behind. Lighter than
-    /// <see cref="ILGPU.MemoryFence.DeviceLevel"/>, which orders all fences of the device.
+    /// What this lane wrote before, and others before a barrier that it passed, is seen by who sees what it writes behind, in front of a fence of theirs. Lighter
+    /// than <see cref="ILGPU.MemoryFence.DeviceLevel"/>, which orders all fences of the device.
     /// </summary>
     [IntrinsicImplementation, Ptx("fence.acq_rel.gpu;")]
     public static void FenceDevice() => ILGPU.MemoryFence.DeviceLevel();
