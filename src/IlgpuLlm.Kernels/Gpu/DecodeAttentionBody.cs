@@ -133,6 +133,8 @@ internal static class DecodeAttentionBody<THead, TScaling, TRaw, TChunks, TSums,
             Two<Float4> scores = TScaling.ScaleScores(THead.AddScores(default, THead.LoadQueries(queries, 0, QueryPitch, HasSecond), keys), keyScale);
             keys = LoadKeys(arguments, nextRows, numChunks);
             keyScale = TScaling.Load(scales.KeysAddress, nextRows);
+            if (HasCluster)
+                PtxIntrinsics.SyncWarp(); // requested here, not behind the values' products: few groups hide nothing for one another
 
             int position = step + 2 * (lane & 3);
             scores.A = Mask(scores.A, position, first, newest);

@@ -6,8 +6,9 @@ using IlgpuLlm.Kernels.Gpu.Ptx;
 namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>
-/// Launches <see cref="DecodeAttentionBody{THead, TScaling, TRaw, TChunks, TSums, TMaxHeads, TCluster}"/>: rotation, cache write and attention of batches in which every sequence has
-/// one token. F16 activations; a cache of F16, or of codes. Where a Hopper has few groups the splits of a sequence and head are clusters; results are the same.
+/// Launches <see cref="DecodeAttentionBody{THead, TScaling, TRaw, TChunks, TSums, TMaxHeads, TCluster}"/>: rotation, cache write and attention of batches in
+/// which every sequence has one token. F16 activations; a cache of F16, or of codes. On a Hopper the splits of a sequence and head are a cluster where there
+/// are few groups; results are the same.
 /// </summary>
 internal sealed class DecodeAttentionKernel(GpuDevice device) : IDecodeAttention
 {
@@ -39,7 +40,7 @@ internal sealed class DecodeAttentionKernel(GpuDevice device) : IDecodeAttention
     /// <summary>Whether few groups are clusters, which changes no result. Off for measurements.</summary>
     internal bool UsesClusters { get; set; } = device is CudaGpuDevice { IsHopper: true };
 
-    /// <summary>The fewest positions of a split, for measurements: a power of two from 64 on. Changes the bits of results. Null: by the number of groups.</summary>
+    /// <summary>The fewest positions of a split, a power of two from 64 on, for measurements; null: by the number of groups. Changes the bits of results.</summary>
     internal int? SmallestSplit { get; set; }
 
     /// <summary>Whether attention of this shape can be made here, from and to these types.</summary>

@@ -5,7 +5,8 @@ namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>
 /// The merge of <see cref="DecodeMerge{TElement, T}"/> where the splits of a sequence and head are the groups of a cluster: each sends its results to the
-/// first one's shared memory, which adds them up. In place of four trips to the second-level cache, one behind the other, one to a neighbour.
+/// first one's shared memory, which adds them up. In place of four trips to the second-level cache, one behind the other, one to a neighbour. A sequence of
+/// more splits than a cluster has groups is merged as before, by the same kernel.
 /// </summary>
 internal static class DecodeCluster<TElement, T>
     where TElement : struct, IElement<T>
@@ -16,10 +17,16 @@ internal static class DecodeCluster<TElement, T>
 
     private const int Header = 16; // the barrier, and what aligns the rest
 
-    /// <summary>The dynamic shared memory that it takes: a barrier; then of each split but the first [heads, headDim] values; then [heads] pairs of largest score and sum of weights.</summary>
+    /// <summary>
+    /// The dynamic shared memory that it takes: a barrier; then of each split but the first [heads, headDim] values; then of each [heads] pairs of largest score
+    /// and sum of weights.
+    /// </summary>
     public static int SharedBytes(int heads, int headDim) => Header + (Size - 1) * SplitBytes(heads, headDim);
 
-    /// <summary>Makes the first group ready to receive. All lanes of all groups that have a split come here; then, before <see cref="Finish"/>, to nothing that they could wait for in one another.</summary>
+    /// <summary>
+    /// Makes the first group ready to receive; early, as <see cref="Finish"/> waits for it. All lanes of groups that have a split come here, 2 to
+    /// <see cref="Size"/> of them; the others of the cluster may have ended.
+    /// </summary>
     public static void Begin(uint memory, int heads, int headDim, int numSplits)
     {
         if (Grid.IdxZ == 0 && Group.IdxX == 0)
@@ -59,7 +66,13 @@ internal static class DecodeCluster<TElement, T>
             int last = numSplits - 2; // of those that were received
             // Beyond the last split its values come again, at weight 0, so that nothing waits for a comparison.
             Float2 b = LoadPair(pair, pairStride, 0, last), c = LoadPair(pair, pairStride, 1, last), d = LoadPair(pair, pairStride, 2, last);
-            Four<Float4> low = new() { A = own.Values, B = Load(place, stride, 0, last), C = Load(place, stride, 1, last), D = Load(place, stride, 2, last) };
+            Four<Float4> low = new()
+            {
+                A = own.Values,
+                B = Load(place, stride, 0, last),
+                C = Load(place, stride, 1, last),
+                D = Load(place, stride, 2, last),
+            };
             Float8 tops = new() { Low = new() { X = own.Top, Y = b.X, Z = c.X, W = d.X }, High = Absent() };
             Float8 totals = new() { Low = new() { X = own.Total, Y = b.Y, Z = c.Y, W = d.Y } };
             Four<Float4> high = default;
@@ -67,7 +80,13 @@ internal static class DecodeCluster<TElement, T>
             {
                 Float2 e = LoadPair(pair, pairStride, 3, last), f = LoadPair(pair, pairStride, 4, last);
                 Float2 g = LoadPair(pair, pairStride, 5, last), h = LoadPair(pair, pairStride, 6, last);
-                high = new() { A = Load(place, stride, 3, last), B = Load(place, stride, 4, last), C = Load(place, stride, 5, last), D = Load(place, stride, 6, last) };
+                high = new()
+                {
+                    A = Load(place, stride, 3, last),
+                    B = Load(place, stride, 4, last),
+                    C = Load(place, stride, 5, last),
+                    D = Load(place, stride, 6, last),
+                };
                 tops.High = new() { X = e.X, Y = f.X, Z = g.X, W = h.X };
                 totals.High = new() { X = e.Y, Y = f.Y, Z = g.Y, W = h.Y };
             }

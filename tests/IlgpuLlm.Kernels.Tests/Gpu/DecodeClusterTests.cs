@@ -1,10 +1,12 @@
+using ILGPU.Runtime.Cuda;
 using IlgpuLlm.Kernels.Gpu;
 using IlgpuLlm.Kernels.Tests.Reference;
-using ILGPU.Runtime.Cuda;
 
 namespace IlgpuLlm.Kernels.Tests.Gpu;
 
-/// <summary>Decode attention whose splits meet in a cluster gives the bits of the one whose splits meet in global memory, which is tested against the reference.</summary>
+/// <summary>
+/// Decode attention whose splits meet in a cluster gives the bits of the one whose splits meet in global memory, which is tested against the reference.
+/// </summary>
 [TestClass]
 public sealed class DecodeClusterTests
 {
@@ -13,7 +15,8 @@ public sealed class DecodeClusterTests
     // Of one sequence and of several; 0 is a row that only fills up a batch.
     private static readonly int[][] Batches =
     [
-        [1], [15], [16], [17], [127], [128], [129], [255], [256], [272], [385], [513], [641], [769], [1000], [1025], [2048], [0], [272, 0, 129], [1000, 17], [16, 2048, 255], [0, 0, 130],
+        [1], [15], [16], [17], [127], [128], [129], [255], [256], [272], [385], [513], [641], [769], [1000], [1025], [2048], [0],
+        [272, 0, 129], [1000, 17], [16, 2048, 255], [0, 0, 130],
     ];
 
     [TestMethod]
@@ -34,7 +37,8 @@ public sealed class DecodeClusterTests
         {
             foreach (var cache in new[] { ElementType.F16, ElementType.U8 })
             {
-                float[] Run(DecodeScenarios.Factory factory) => new DecodeScenarios(cuda.Backend, ElementType.F16, shape, 16, lengths, cache: cache).Run(factory);
+                float[] Run(DecodeScenarios.Factory factory) =>
+                    new DecodeScenarios(cuda.Backend, ElementType.F16, shape, 16, lengths, cache: cache).Run(factory);
                 string what = $"{cache}, lengths {string.Join(", ", lengths)}";
                 float[] expected = Run(Create(cuda.Device, cache, usesClusters: false));
                 if (cache == ElementType.F16)
@@ -62,7 +66,8 @@ public sealed class DecodeClusterTests
             }
             for (int mask = 16; mask > 0; mask /= 2)
                 lanes = [.. lanes.Select((value, lane) => value + lanes[lane ^ mask])];
-            TestTensors.AssertSameBits(expected, [weights.Low.X, weights.Low.Y, weights.Low.Z, weights.Low.W, weights.High.X, weights.High.Y, weights.High.Z, weights.High.W], "weights");
+            Float4 low = weights.Low, high = weights.High;
+            TestTensors.AssertSameBits(expected, [low.X, low.Y, low.Z, low.W, high.X, high.Y, high.Z, high.W], "weights");
             TestTensors.AssertSameBits([.. lanes.Select(sum => 1f / sum)], [.. Enumerable.Repeat(weights.Inverse, 32)], "1 / sum");
         }
     }
