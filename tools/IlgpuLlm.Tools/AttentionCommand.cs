@@ -18,10 +18,13 @@ internal static class AttentionCommand
     private const int NumRepetitions = 5;
     private const int MaxLayers = 32;
     private const long RotatedBytes = 4L << 30;
+    private const int FewCapacity = 4096, MostFewLayers = 512;
+    private const long RotatedFewBytes = 512L << 20;
 
     private static readonly int[] PromptLengths = [512, 2048, 4096, 16384];
     private static readonly int[] SequenceCounts = [1, 8, 64, 128];
     private static readonly int[] ContextLengths = [16, 128, 1024, 2048];
+    private static readonly int[] FewLengths = [16, 64, 128, 144, 192, 272, 512, 1024, 2048];
 
     public static Command Create()
     {
@@ -29,17 +32,27 @@ internal static class AttentionCommand
         var heads = new Option<int>("--heads") { Description = "Query heads.", DefaultValueFactory = _ => 32 };
         var kvHeads = new Option<int>("--kv-heads") { Description = "Key-value heads.", DefaultValueFactory = _ => 32 };
         var prefillOnly = new Option<bool>("--prefill") { Description = "Prompts only." };
+        var few = new Option<bool>("--few") { Description = "Decode steps of one to three sequences only, merged in clusters and through global memory." };
         var floats = new Option<bool>("--float32") { Description = "Prompts of floats in place of all else; the cache is of --cache." };
         var cache = new Option<ElementType>("--cache") { Description = "The type of the cache for --float32: F32 or F16.", DefaultValueFactory = _ => ElementType.F32 };
         cache.AcceptOnlyFromAmong(nameof(ElementType.F32), nameof(ElementType.F16));
         var headDim = new Option<int>("--head-dim") { Description = "Elements in a head.", DefaultValueFactory = _ => 128 };
-        var command = new Command("attention", "Times attention on a CUDA device.") { device, heads, kvHeads, headDim, prefillOnly, floats, cache };
+        var command = new Command("attention", "Times attention on a CUDA device.") { device, heads, kvHeads, headDim, prefillOnly, few, floats, cache };
         command.SetAction(result =>
         {
             using CudaGpuDevice gpu = CudaGpuDevice.Create(result.GetValue(device));
             int dim = result.GetValue(headDim);
             var shape = new AttentionShape(result.GetValue(heads), result.GetValue(kvHeads), dim, 0, 1 / MathF.Sqrt(dim));
             Console.WriteLine($"{gpu.Description}, {shape.NumHeads} heads of {dim} on {shape.NumKvHeads} key-value heads, blocks of {BlockSize}");
+            if (result.GetValue(few))
+            {
+                for (int numSeqs = 1; numSeqs <= 3; numSeqs++)
+                {
+                    foreach (int length in FewLengths)
+                        MeasureFew(gpu, shape, numSeqs, length);
+                }
+                return 0;
+            }
             if (result.GetValue(floats))
             {
                 foreach (int length in PromptLengths)
@@ -109,6 +122,26 @@ internal static class AttentionCommand
         Console.WriteLine(FormattableString.Invariant($"decode {numSeqs,4} sequences of {length,5}    {us,9:F1} us {bytes / us / 1e6,8:F2} TB/s"));
     }
 
+    /// <summary>Batches that leave most of the device idle, whose block tables have room for more, as an engine's have.</summary>
+    private static void MeasureFew(CudaGpuDevice gpu, AttentionShape shape, int numSeqs, int length)
+    {
+        int numLayers = (int)Math.Clamp(RotatedFewBytes / (4L * numSeqs * length * shape.KvWidth), 2, MostFewLayers);
+        using var inputs = new Inputs(gpu, shape, numSeqs, queryLength: 1, length, numLayers, capacity: FewCapacity);
+        using var table = GpuBuffer.Allocate(gpu, ElementType.F32, (long)length * shape.HeadDim);
+        new FillRandomKernel(gpu).Launch(table, 1, 1f);
+        var rotary = new RotaryTable(table, length, shape.HeadDim);
+        using var kernel = new DecodeAttentionKernel(gpu);
+        bool hasClusters = kernel.UsesClusters;
+        kernel.Reserve(numSeqs, shape, ElementType.F16);
+        double Run(bool usesClusters, int? smallestSplit)
+        {
+            (kernel.UsesClusters, kernel.SmallestSplit) = (usesClusters && hasClusters, smallestSplit);
+            return Time(gpu, numLayers * Math.Max(1, MaxLayers / numLayers), i => kernel.Launch(shape, inputs.Qkv, rotary, inputs.Layers[i % numLayers], inputs.Batch, inputs.Output));
+        }
+        Console.WriteLine(FormattableString.Invariant(
+            $"decode {numSeqs} of {length,5}: global {Run(false, null),6:F2} us, splits of 64 {Run(false, 64),6:F2}; clusters {Run(true, null),6:F2}, splits of 64 {Run(true, 64),6:F2}"));
+    }
+
     /// <summary>The microseconds of one launch, in a graph of several: the least of some repetitions.</summary>
     private static double Time(CudaGpuDevice gpu, int launches, Action<int> launch)
     {
@@ -140,10 +173,11 @@ internal static class AttentionCommand
 
         public Inputs(
             CudaGpuDevice gpu, AttentionShape shape, int numSeqs, int queryLength, int length, int numLayers, ElementType type = ElementType.F16,
-            ElementType cache = ElementType.F16)
+            ElementType cache = ElementType.F16, int capacity = 0)
         {
             _gpu = gpu;
             int blocksPerSeq = (length + BlockSize - 1) / BlockSize, numBlocks = numSeqs * blocksPerSeq, numTokens = numSeqs * queryLength;
+            int tableBlocks = Math.Max(blocksPerSeq, capacity / BlockSize);
             var random = new FillRandomKernel(gpu);
             Qkv = Allocate(type, (long)numTokens * shape.QkvWidth);
             Output = Allocate(type, (long)numTokens * shape.QueryWidth);
@@ -169,9 +203,9 @@ internal static class AttentionCommand
                 TokenSequences = Upload(sequences),
                 QueryStartLoc = Upload([.. Enumerable.Range(0, numSeqs + 1).Select(s => s * queryLength)]),
                 SeqLens = Upload([.. Enumerable.Repeat(length, numSeqs)]),
-                BlockTables = Upload(blocks),
+                BlockTables = Upload([.. Enumerable.Range(0, numSeqs * tableBlocks).Select(i => blocks[i / tableBlocks * blocksPerSeq + Math.Min(i % tableBlocks, blocksPerSeq - 1)])]),
                 LogitsIndices = Upload(new int[numSeqs]),
-                MaxBlocksPerSeq = blocksPerSeq,
+                MaxBlocksPerSeq = tableBlocks,
                 NumTokens = numTokens,
                 NumSeqs = numSeqs,
                 MaxQueryLen = queryLength,

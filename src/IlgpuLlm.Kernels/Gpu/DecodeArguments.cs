@@ -17,7 +17,7 @@ internal struct DecodeArguments<T>
     public ArrayView<T> Values; // the same
     public ArrayView<T> Output; // [numSeqs, numHeads * headDim]
     public ArrayView<int> Counters; // [numSeqs, numKvHeads]: splits that have ended; all 0 between launches
-    public ArrayView<float> Partials; // [numSeqs, numKvHeads, maxSplits, heads of a group * (headDim + 2)]
+    public ArrayView<float> Partials; // [numSeqs, numKvHeads, maxSplits * heads of a group * (headDim + 2)]; see DecodeMerge
     public long KeysAddress;
     public long ValuesAddress;
     public long PartialsAddress;

@@ -7,26 +7,31 @@ namespace IlgpuLlm.Kernels.Gpu;
 /// One decode step of attention: rotates queries and key, writes key and value to the cache, and attends. A group has the query heads of one key-value
 /// head of one sequence and a split of its positions, so that the cache is read once; its four warps take 16 positions at a time by turns. How a
 /// sequence is split depends on its length alone, and partial results are added in order of position: neither the batch nor the graph that it runs in
-/// changes a bit. The last group of a sequence and head to arrive adds them up. Old keys and values are requested before the kernel waits for the one
-/// in front of it.
+/// changes a bit. The last group of a sequence and head to arrive adds them up, or, where they are a cluster, the first one. Old keys and values, and all
+/// else that it does not make, are requested before the kernel waits for the one in front of it.
 /// </summary>
-internal static class DecodeAttentionBody<THead, TScaling, TRaw, TChunks, TSums, TMaxHeads>
+internal static class DecodeAttentionBody<THead, TScaling, TRaw, TChunks, TSums, TMaxHeads, TCluster>
     where THead : struct, IDecodeHead<TRaw, TChunks, TSums>
     where TScaling : struct, IDecodeScaling
     where TRaw : unmanaged
     where TChunks : unmanaged
     where TSums : unmanaged
     where TMaxHeads : struct, IConstant
+    where TCluster : struct, IConstant
 {
     /// <summary>Lanes of a group.</summary>
     public const int GroupSize = 128;
 
     private const int Warps = GroupSize / 32;
     private const int StepKeys = 16;
+    private const int LineBytes = 128;
 
     private static int MaxHeads => TMaxHeads.Value; // 8 or 16
 
     private static bool HasSecond => TMaxHeads.Value > 8;
+
+    /// <summary>Whether the first splits of a sequence and head are a cluster.</summary>
+    private static bool HasCluster => TCluster.Value > 1;
 
     private static int QueryPitch => THead.Dims / 8 + 1; // chunks; odd, so that eight rows lie in different banks
 
@@ -45,8 +50,17 @@ internal static class DecodeAttentionBody<THead, TScaling, TRaw, TChunks, TSums,
         var warpSums = SharedMemory.Allocate<Float4>(Warps * MaxHeads * SumPitch);
 
         int kvHead = Grid.IdxX, sequence = Grid.IdxY, split = Grid.IdxZ;
-        int heads = layout.NumHeads / layout.NumKvHeads; // of this group
+        int heads = layout.HeadsOfGroup; // of this group
+        int lane = Group.IdxX & 31, warp = Group.IdxX >> 5;
+        // Requested together with the position: the blocks that are read where the sequence is split as most are.
+        long table = (long)sequence * layout.MaxBlocksPerSeq;
+        int expected = split * arguments.SmallestSplit + warp * StepKeys;
+        int block = FindBlock(arguments, layout, table, expected + (lane & 15));
+        int nextBlock = FindBlock(arguments, layout, table, expected + Warps * StepKeys + (lane & 15));
+        int slot = arguments.Slots[sequence], tableRow = arguments.TableRows[sequence];
         int newest = arguments.Positions[sequence];
+        PtxIntrinsics.SyncWarp(); // all of that is requested by here
+        DecodeInput.Clear(layout, queries, newKey, newValue, QueryPitch, MaxHeads);
         if (newest < 0)
         {
             // A row that only fills up a graph's batch.
@@ -65,27 +79,40 @@ internal static class DecodeAttentionBody<THead, TScaling, TRaw, TChunks, TSums,
         int begin = start + split * size, end = IntrinsicMath.Min(begin + size, newest + 1);
         bool hasNewest = end > newest;
 
-        int lane = Group.IdxX & 31, warp = Group.IdxX >> 5;
+        uint exchange = 0;
+        bool isCluster = numSplits > 1 && numSplits <= TCluster.Value;
+        if (HasCluster && isCluster)
+        {
+            var received = SharedMemory.GetDynamic<UInt4>();
+            exchange = PtxIntrinsics.SharedAddress(ref received[0]);
+            DecodeCluster<F16Element, ushort>.Begin(exchange, heads, layout.HeadDim, numSplits);
+        }
+
         int numChunks = layout.HeadDim / 8;
         int step = begin + warp * StepKeys;
         int lastOld = IntrinsicMath.Min(end, newest) - 1;
-        DecodeFinder finder = new()
+        DecodeFinder finder = new() { Table = table, First = first, Last = lastOld, KvHead = kvHead };
+        if (step != expected)
         {
-            Table = (long)sequence * layout.MaxBlocksPerSeq,
-            First = first,
-            Last = lastOld,
-            KvHead = kvHead,
-        };
-        uint rows = FindRow(arguments, layout, finder, step + (lane & 15));
-        uint nextRows = FindRow(arguments, layout, finder, step + Warps * StepKeys + (lane & 15));
+            block = FindBlock(arguments, layout, table, step + (lane & 15));
+            nextBlock = FindBlock(arguments, layout, table, step + Warps * StepKeys + (lane & 15));
+        }
+        uint rows = FindRow(layout, finder, step + (lane & 15), block);
+        uint nextRows = FindRow(layout, finder, step + Warps * StepKeys + (lane & 15), nextBlock);
         TRaw keys = LoadKeys(arguments, rows, numChunks);
         TRaw values = LoadValues(arguments, rows, numChunks);
         float keyScale = TScaling.Load(scales.KeysAddress, rows), valueScale = TScaling.Load(scales.ValuesAddress, rows);
 
+        PtxIntrinsics.SyncWarp(); // all of them are requested by here
+        if (HasCluster)
+            PrefetchRow(arguments, nextRows, numChunks);
+        DecodeTask task = DecodeInput.Request(arguments, layout, Group.IdxX, tableRow);
+        PtxIntrinsics.SyncWarp();
+
         PtxIntrinsics.WaitForDependencies();
-        DecodeInput.Prepare(arguments, layout, queries, newKey, newValue, QueryPitch, MaxHeads, hasNewest, TScaling.HasScales);
+        DecodeInput.Prepare(arguments, layout, queries, newKey, newValue, QueryPitch, MaxHeads, task, tableRow, slot, hasNewest, TScaling.HasScales);
         Group.Barrier();
-        TScaling.Finish(arguments, scales, layout, newKey, newValue, NewScale, hasNewest);
+        TScaling.Finish(arguments, scales, layout, newKey, newValue, NewScale, slot, hasNewest);
 
         const float Log2E = 1.44269504f;
         float scale = layout.Scale * Log2E;
@@ -106,6 +133,8 @@ internal static class DecodeAttentionBody<THead, TScaling, TRaw, TChunks, TSums,
             Two<Float4> scores = TScaling.ScaleScores(THead.AddScores(default, THead.LoadQueries(queries, 0, QueryPitch, HasSecond), keys), keyScale);
             keys = LoadKeys(arguments, nextRows, numChunks);
             keyScale = TScaling.Load(scales.KeysAddress, nextRows);
+            if (HasCluster)
+                PtxIntrinsics.SyncWarp(); // requested here, not behind the values' products: few groups hide nothing for one another
 
             int position = step + 2 * (lane & 3);
             scores.A = Mask(scores.A, position, first, newest);
@@ -116,15 +145,16 @@ internal static class DecodeAttentionBody<THead, TScaling, TRaw, TChunks, TSums,
                 largest8 = IntrinsicMath.Max(before8, QuadMax(Largest(scores.A.Z, scores.A.W, scores.B.Z, scores.B.W)) * scale);
             // A step holds at least one visible key: the largest is finite.
             float factor = PtxIntrinsics.Exp2(before - largest), factor8 = HasSecond ? PtxIntrinsics.Exp2(before8 - largest8) : 0f;
-            Float4 weights = Weights(scores.A, scale, largest, largest8), next = Weights(scores.B, scale, largest, largest8);
-            sum = sum * factor + (weights.X + weights.Y + (next.X + next.Y));
+            Float4 weights = Weights(scores.A, scale, largest, largest8), others = Weights(scores.B, scale, largest, largest8);
+            sum = sum * factor + (weights.X + weights.Y + (others.X + others.Y));
             if (HasSecond)
-                sum8 = sum8 * factor8 + (weights.Z + weights.W + (next.Z + next.W));
-            Two<Float4> scaled = TScaling.ScaleWeights(new() { A = weights, B = next }, valueScale);
+                sum8 = sum8 * factor8 + (weights.Z + weights.W + (others.Z + others.W));
+            Two<Float4> scaled = TScaling.ScaleWeights(new() { A = weights, B = others }, valueScale);
             sums = THead.AddValues(THead.Scale(sums, factor, factor8), FlashSoftmax.Rows(scaled.A, scaled.B), values);
             values = LoadValues(arguments, nextRows, numChunks);
             valueScale = TScaling.Load(scales.ValuesAddress, nextRows);
-            nextRows = FindRow(arguments, layout, finder, step + 2 * Warps * StepKeys + (lane & 15)); // earlier, it is a register too many
+            int next = step + 2 * Warps * StepKeys + (lane & 15);
+            nextRows = FindRow(layout, finder, next, FindBlock(arguments, layout, table, next)); // earlier, it is a register too many
         }
 
         // The four warps' results, in order.
@@ -151,22 +181,43 @@ internal static class DecodeAttentionBody<THead, TScaling, TRaw, TChunks, TSums,
 
         var results = new DecodeResults
         {
-            Sums = warpSums.Cast<float>(),
+            Sums = warpSums,
             Maxima = maxima,
             WeightSums = weightSums,
             MaxHeads = MaxHeads,
-            Pitch = 4 * SumPitch,
+            Chunks = THead.Dims / 4,
+            Pitch = SumPitch,
         };
-        DecodeMerge<F16Element, ushort>.Finish(arguments, layout, results, numSplits);
+        if (HasCluster && isCluster)
+            DecodeCluster<F16Element, ushort>.Finish(arguments, layout, results, exchange, numSplits);
+        else
+            DecodeMerge<F16Element, ushort>.Finish(arguments, layout, results, numSplits);
+    }
+
+    /// <summary>The block of a position; any beyond the table.</summary>
+    private static int FindBlock(DecodeArguments<ushort> arguments, HeadLayout layout, long table, int position)
+    {
+        int block = position >> arguments.BlockShift;
+        return block < layout.MaxBlocksPerSeq ? arguments.BlockTables[table + block] : 0;
     }
 
     /// <summary>A position's row in the cache, where it is old and visible.</summary>
-    private static uint FindRow(DecodeArguments<ushort> arguments, HeadLayout layout, DecodeFinder finder, int position)
+    private static uint FindRow(HeadLayout layout, DecodeFinder finder, int position, int block) =>
+        position < finder.First || position > finder.Last
+            ? DecodeRows.None
+            : TScaling.FindRow(layout, block, position & (layout.BlockSize - 1), finder.KvHead);
+
+    /// <summary>
+    /// Brings the key and value that lane l % 16 will ask for in the second step to the second-level cache: registers hold those of one step alone. The lanes
+    /// above take the second halves.
+    /// </summary>
+    private static void PrefetchRow(DecodeArguments<ushort> arguments, uint rows, int numChunks)
     {
-        if (position < finder.First || position > finder.Last)
-            return DecodeRows.None;
-        int block = arguments.BlockTables[finder.Table + (position >> arguments.BlockShift)];
-        return TScaling.FindRow(layout, block, position & (layout.BlockSize - 1), finder.KvHead);
+        int rowBytes = numChunks * THead.ChunkBytes, offset = (Group.IdxX & 16) * (LineBytes / 16);
+        int isValid = rows != DecodeRows.None && offset < rowBytes ? 1 : 0;
+        long at = TScaling.FirstChunk(rows, numChunks) * (long)THead.ChunkBytes + offset;
+        PtxIntrinsics.PrefetchLine(arguments.KeysAddress + at, isValid);
+        PtxIntrinsics.PrefetchLine(arguments.ValuesAddress + at, isValid);
     }
 
     /// <summary>Lane l knows the row of key l % 16 of the step.</summary>
@@ -245,7 +296,10 @@ internal static class DecodeSplits
     /// faster, 128 of Mistral-7B's 7 %.
     /// </summary>
     /// <param name="numGroups">Key-value heads of all sequences of the batch.</param>
-    public static int Smallest(int numGroups) => numGroups >= ManyGroups ? 2 * FewPositions : FewPositions;
+    public static int Smallest(int numGroups) => IsFew(numGroups) ? FewPositions : 2 * FewPositions;
+
+    /// <summary>Whether there are fewer groups than multiprocessors, before sequences are split.</summary>
+    public static bool IsFew(int numGroups) => numGroups < ManyGroups;
 
     /// <summary>The most splits of a sequence: with few key-value heads more, so that one sequence has a group for every multiprocessor.</summary>
     public static int Max(int numKvHeads) => numKvHeads >= 32 ? 8 : numKvHeads >= 8 ? 16 : 32;

@@ -6,8 +6,9 @@ using IlgpuLlm.Kernels.Gpu.Ptx;
 namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>
-/// Launches <see cref="DecodeAttentionBody{THead, TScaling, TRaw, TChunks, TSums, TMaxHeads}"/>: rotation, cache write and attention of batches in which every sequence has one token.
-/// F16 activations; a cache of F16, or of codes.
+/// Launches <see cref="DecodeAttentionBody{THead, TScaling, TRaw, TChunks, TSums, TMaxHeads, TCluster}"/>: rotation, cache write and attention of batches in
+/// which every sequence has one token. F16 activations; a cache of F16, or of codes. On a Hopper the splits of a sequence and head are a cluster where there
+/// are few groups; results are the same.
 /// </summary>
 internal sealed class DecodeAttentionKernel(GpuDevice device) : IDecodeAttention
 {
@@ -15,26 +16,32 @@ internal sealed class DecodeAttentionKernel(GpuDevice device) : IDecodeAttention
     private const int MaxHeadDim = 128;
     private const int ManyGroupsRegisters = 168; // three groups a multiprocessor in place of two
     private const int MaxGroupHeads = 16;
+    private const int ClusterSize = DecodeCluster<F16Element, ushort>.Size;
 
     // [halves or codes, size of heads, number of heads on a key-value head]
-    private static readonly GpuKernel[] Kernels =
-    [
-        Of("attention.decode.64x8", typeof(DecodeAttentionBody<DecodeDims64, DecodeUnscaled, Four<UInt4>, Four<UInt4>, Two<Four<Float4>>, C8>), 0),
-        Of("attention.decode.64x16", typeof(DecodeAttentionBody<DecodeDims64, DecodeUnscaled, Four<UInt4>, Four<UInt4>, Two<Four<Float4>>, C16>), 0),
-        Of("attention.decode.128x8", typeof(DecodeAttentionBody<DecodeDims128, DecodeUnscaled, Two<Four<UInt4>>, Two<Four<UInt4>>, Two<Two<Four<Float4>>>, C8>), ManyGroupsRegisters),
-        Of("attention.decode.128x16", typeof(DecodeAttentionBody<DecodeDims128, DecodeUnscaled, Two<Four<UInt4>>, Two<Four<UInt4>>, Two<Two<Four<Float4>>>, C16>), 0),
-        Of("attention.decode.u8.64x8", typeof(DecodeAttentionBody<DecodeCodes64, DecodeScaled, Four<UInt2>, Four<UInt4>, Two<Four<Float4>>, C8>), 0),
-        Of("attention.decode.u8.64x16", typeof(DecodeAttentionBody<DecodeCodes64, DecodeScaled, Four<UInt2>, Four<UInt4>, Two<Four<Float4>>, C16>), 0),
-        Of("attention.decode.u8.128x8", typeof(DecodeAttentionBody<DecodeCodes128, DecodeScaled, Two<Four<UInt2>>, Two<Four<UInt4>>, Two<Two<Four<Float4>>>, C8>), ManyGroupsRegisters),
-        Of("attention.decode.u8.128x16", typeof(DecodeAttentionBody<DecodeCodes128, DecodeScaled, Two<Four<UInt2>>, Two<Four<UInt4>>, Two<Two<Four<Float4>>>, C16>), 0),
-    ];
+    private static readonly GpuKernel[] Kernels = [.. Of<C1>("attention.decode")];
 
-    private readonly Launcher?[] _launchers = new Launcher?[Kernels.Length]; // compiled when a model first needs one
+    // The same, of clusters.
+    private static readonly GpuKernel[] ClusterKernels = [.. Of<C8>("attention.decode.cluster").Select((kernel, i) => kernel with
+    {
+        Target = "sm_90a",
+        ClusterSize = ClusterSize,
+        IsClusterAlongZ = true,
+        DynamicSharedBytes = DecodeCluster<F16Element, ushort>.SharedBytes(i % 2 == 0 ? 8 : MaxGroupHeads, i / 2 % 2 == 0 ? 64 : MaxHeadDim),
+    })];
+
+    private readonly Launcher?[] _launchers = new Launcher?[Kernels.Length + ClusterKernels.Length]; // compiled when a model first needs one
     private GpuBuffer? _counters, _partials;
 
     private delegate void Launcher(AcceleratorStream stream, KernelConfig config, DecodeArguments<ushort> arguments, HeadLayout layout, DecodeScales scales);
 
-    public static IReadOnlyList<GpuKernel> Variants => Kernels;
+    public static IReadOnlyList<GpuKernel> Variants => [.. Kernels, .. ClusterKernels];
+
+    /// <summary>Whether few groups are clusters, which changes no result. Off for measurements.</summary>
+    internal bool UsesClusters { get; set; } = device is CudaGpuDevice { IsHopper: true };
+
+    /// <summary>The fewest positions of a split, a power of two from 64 on, for measurements; null: by the number of groups. Changes the bits of results.</summary>
+    internal int? SmallestSplit { get; set; }
 
     /// <summary>Whether attention of this shape can be made here, from and to these types.</summary>
     public bool Supports(AttentionShape shape, ElementType activations, ElementType cache) =>
@@ -50,7 +57,10 @@ internal sealed class DecodeAttentionKernel(GpuDevice device) : IDecodeAttention
         _partials = GpuBuffer.Allocate(device, ElementType.F32, PartialsLength(maxSeqs, shape));
         _counters = GpuBuffer.Allocate(device, ElementType.I32, CountersLength(maxSeqs, shape));
         device.CopyToDevice(new byte[_counters.ByteLength], _counters.Address); // a launch leaves them 0
-        Load(shape, cache);
+        if (IsCluster(1, shape))
+            Load(shape, cache, isCluster: true);
+        if (!IsCluster(maxSeqs, shape))
+            Load(shape, cache, isCluster: false);
     }
 
     /// <inheritdoc/>
@@ -69,7 +79,7 @@ internal sealed class DecodeAttentionKernel(GpuDevice device) : IDecodeAttention
         // No sequence is longer than its row of the block table; so many splits fit a graph whatever lengths it is used with.
         int maxSplits = DecodeSplits.Max(shape.NumKvHeads);
         long capacity = (long)batch.MaxBlocksPerSeq * cache.BlockSize;
-        int smallest = DecodeSplits.Smallest(batch.NumSeqs * shape.NumKvHeads);
+        int smallest = SmallestSplit ?? DecodeSplits.Smallest(batch.NumSeqs * shape.NumKvHeads);
         int numSplits = (int)Math.Min(maxSplits, (capacity + smallest - 1) / smallest);
         GpuBuffer keys = device.Own(cache.Keys), values = device.Own(cache.Values);
         var arguments = new DecodeArguments<ushort>
@@ -92,8 +102,15 @@ internal sealed class DecodeAttentionKernel(GpuDevice device) : IDecodeAttention
             MaxSplits = maxSplits,
             SmallestSplit = smallest,
         };
-        var config = new KernelConfig(new Index3D(shape.NumKvHeads, batch.NumSeqs, numSplits), new Index3D(GroupSize, 1, 1));
-        Load(shape, cache.Keys.Type)(device.Stream, config, arguments, new HeadLayout(shape, cache, batch), DecodeScales.Of(device, cache, _partials));
+        bool isCluster = IsCluster(batch.NumSeqs, shape);
+        if (isCluster)
+            numSplits = (numSplits + ClusterSize - 1) / ClusterSize * ClusterSize;
+        var grid = new Index3D(shape.NumKvHeads, batch.NumSeqs, numSplits);
+        int sharedBytes = isCluster ? DecodeCluster<F16Element, ushort>.SharedBytes(shape.NumHeads / shape.NumKvHeads, shape.HeadDim) : 0;
+        var config = isCluster
+            ? new KernelConfig(grid, new Index3D(GroupSize, 1, 1), SharedMemoryConfig.RequestDynamic<byte>(sharedBytes))
+            : new KernelConfig(grid, new Index3D(GroupSize, 1, 1));
+        Load(shape, cache.Keys.Type, isCluster)(device.Stream, config, arguments, new HeadLayout(shape, cache, batch), DecodeScales.Of(device, cache, _partials));
     }
 
     /// <inheritdoc/>
@@ -103,6 +120,23 @@ internal sealed class DecodeAttentionKernel(GpuDevice device) : IDecodeAttention
         _counters?.Dispose();
         _partials = _counters = null;
     }
+
+    private static IEnumerable<GpuKernel> Of<TCluster>(string name)
+        where TCluster : struct, IConstant =>
+    [
+        Of($"{name}.64x8", typeof(DecodeAttentionBody<DecodeDims64, DecodeUnscaled, Four<UInt4>, Four<UInt4>, Two<Four<Float4>>, C8, TCluster>), 0),
+        Of($"{name}.64x16", typeof(DecodeAttentionBody<DecodeDims64, DecodeUnscaled, Four<UInt4>, Four<UInt4>, Two<Four<Float4>>, C16, TCluster>), 0),
+        Of(
+            $"{name}.128x8", typeof(DecodeAttentionBody<DecodeDims128, DecodeUnscaled, Two<Four<UInt4>>, Two<Four<UInt4>>, Two<Two<Four<Float4>>>, C8, TCluster>),
+            ManyGroupsRegisters),
+        Of($"{name}.128x16", typeof(DecodeAttentionBody<DecodeDims128, DecodeUnscaled, Two<Four<UInt4>>, Two<Four<UInt4>>, Two<Two<Four<Float4>>>, C16, TCluster>), 0),
+        Of($"{name}.u8.64x8", typeof(DecodeAttentionBody<DecodeCodes64, DecodeScaled, Four<UInt2>, Four<UInt4>, Two<Four<Float4>>, C8, TCluster>), 0),
+        Of($"{name}.u8.64x16", typeof(DecodeAttentionBody<DecodeCodes64, DecodeScaled, Four<UInt2>, Four<UInt4>, Two<Four<Float4>>, C16, TCluster>), 0),
+        Of(
+            $"{name}.u8.128x8", typeof(DecodeAttentionBody<DecodeCodes128, DecodeScaled, Two<Four<UInt2>>, Two<Four<UInt4>>, Two<Two<Four<Float4>>>, C8, TCluster>),
+            ManyGroupsRegisters),
+        Of($"{name}.u8.128x16", typeof(DecodeAttentionBody<DecodeCodes128, DecodeScaled, Two<Four<UInt2>>, Two<Four<UInt4>>, Two<Two<Four<Float4>>>, C16, TCluster>), 0),
+    ];
 
     private static GpuKernel Of(string name, Type body, int maxRegisters) =>
         GpuKernel.Of(name, body, GroupSize) with { IsCudaOnly = true, MaxRegisters = maxRegisters };
@@ -115,9 +149,13 @@ internal sealed class DecodeAttentionKernel(GpuDevice device) : IDecodeAttention
 
     private static long CountersLength(int maxSeqs, AttentionShape shape) => (long)maxSeqs * shape.NumKvHeads;
 
-    private Launcher Load(AttentionShape shape, ElementType cache)
+    private bool IsCluster(int numSeqs, AttentionShape shape) => UsesClusters && DecodeSplits.IsFew(numSeqs * shape.NumKvHeads);
+
+    private Launcher Load(AttentionShape shape, ElementType cache, bool isCluster)
     {
         int index = (cache == ElementType.U8 ? 4 : 0) + (shape.HeadDim <= 64 ? 0 : 2) + (shape.NumHeads / shape.NumKvHeads <= 8 ? 0 : 1);
-        return _launchers[index] ??= device.Load<Launcher>(Kernels[index]);
+        return isCluster
+            ? _launchers[Kernels.Length + index] ??= device.Load<Launcher>(ClusterKernels[index])
+            : _launchers[index] ??= device.Load<Launcher>(Kernels[index]);
     }
 }

@@ -13,6 +13,8 @@ internal readonly struct DecodeCodes64 : IDecodeHead<Four<UInt2>, Four<UInt4>, T
 
     public static int Dims => 64;
 
+    public static int ChunkBytes => 8;
+
     public static Four<UInt2> LoadKeys(long keys, uint row, uint row8, int chunk, int numChunks)
     {
         int first = chunk + (Group.IdxX & 3), second = first + 4;
@@ -84,7 +86,7 @@ internal readonly struct DecodeCodes64 : IDecodeHead<Four<UInt2>, Four<UInt4>, T
     private static Four<UInt4> Widen(Four<UInt2> bytes) => new() { A = Widen(bytes.A), B = Widen(bytes.B), C = Widen(bytes.C), D = Widen(bytes.D) };
 
     private static UInt2 Load(long source, uint row, int chunk, int numChunks) =>
-        PtxIntrinsics.LoadOnce8OrZero(source + (row + (long)chunk) * 8, row != DecodeRows.None && chunk < numChunks ? 1 : 0);
+        PtxIntrinsics.LoadAhead8OrZero(source + (row + (long)chunk) * 8, row != DecodeRows.None && chunk < numChunks ? 1 : 0);
 
     private static UInt2 Choose(bool condition, UInt2 a, UInt2 b) => new() { X = condition ? a.X : b.X, Y = condition ? a.Y : b.Y };
 }
@@ -95,6 +97,8 @@ internal readonly struct DecodeCodes128 : IDecodeHead<Two<Four<UInt2>>, Two<Four
     private const int Half = 8; // chunks
 
     public static int Dims => 128;
+
+    public static int ChunkBytes => 8;
 
     public static Two<Four<UInt2>> LoadKeys(long keys, uint row, uint row8, int chunk, int numChunks) => new()
     {

@@ -4,42 +4,101 @@ using IlgpuLlm.Kernels.Gpu.Ptx;
 
 namespace IlgpuLlm.Kernels.Gpu;
 
-/// <summary>The rotation and the write to the cache within <see cref="DecodeAttentionBody{THead, TScaling, TRaw, TChunks, TSums, TMaxHeads}"/>.</summary>
+/// <summary>What a lane needs to know of its part in <see cref="DecodeInput.Prepare"/>.</summary>
+internal struct DecodeTask
+{
+    /// <summary>The query head, or the number of heads for the newest key; more where there is nothing to do.</summary>
+    public int Head;
+
+    /// <summary>The chunk of eight elements in the head's first half.</summary>
+    public int Chunk;
+
+    /// <summary>The same, in the sequence's row of qkv.</summary>
+    public int From;
+
+    /// <summary>Their cosines and sines.</summary>
+    public Two<Float4> Cos, Sin;
+}
+
+/// <summary>The rotation and the write to the cache within <see cref="DecodeAttentionBody{THead, TScaling, TRaw, TChunks, TSums, TMaxHeads, TCluster}"/>.</summary>
 internal static class DecodeInput
 {
+    private const int OneTaskHeads = 8; // and the key, of 128 elements, are no more tasks than a group has lanes
+
+    /// <summary>Makes rows and chunks of queries, key and value beyond the heads zeros.</summary>
+    public static void Clear(HeadLayout layout, ArrayView<UInt4> queries, ArrayView<UInt4> newKey, ArrayView<UInt4> newValue, int pitch, int maxHeads)
+    {
+        int heads = layout.HeadsOfGroup, numChunks = layout.HeadDim / 8;
+        for (int i = Group.IdxX; i < maxHeads * pitch; i += Group.DimX)
+        {
+            int row = i / pitch;
+            if (row >= heads || i - row * pitch >= numChunks)
+                queries[i] = default;
+        }
+        for (int i = numChunks + Group.IdxX; i < pitch; i += Group.DimX)
+        {
+            newKey[i] = default;
+            newValue[i] = default;
+        }
+    }
+
+    /// <summary>Requests what task <paramref name="index"/> of the group needs of the table, before the kernel in front has ended.</summary>
+    public static DecodeTask Request(DecodeArguments<ushort> arguments, HeadLayout layout, int index, int tableRow)
+    {
+        int half = layout.HeadDim / 16, head = index / half, chunk = index - head * half, heads = layout.HeadsOfGroup;
+        var table = arguments.Table.Cast<Float4>().AsAligned(16);
+        long cos = (long)tableRow * (layout.HeadDim / 4) + 2 * chunk, sin = cos + 2 * half;
+        return new()
+        {
+            Head = head,
+            Chunk = chunk,
+            From = PtxIntrinsics.Here((head < heads ? Grid.IdxX * heads + head : layout.NumHeads + Grid.IdxX) * (layout.HeadDim / 8) + chunk),
+            Cos = new() { A = table[cos], B = table[cos + 1] },
+            Sin = new() { A = table[sin], B = table[sin + 1] },
+        };
+    }
+
     /// <summary>
     /// Rotates the group's queries into shared memory, and, in the group that has the newest position, the key, which goes to the cache too, as does the
-    /// value. Rounded to halves as <see cref="RotaryKernel"/> rounds keys. Rows and chunks beyond the heads become zeros. Of codes, <see cref="Quantize"/> writes to
-    /// the cache.
+    /// value. Rounded to halves as <see cref="RotaryKernel"/> rounds keys. Of codes, <see cref="Quantize"/> writes to the cache.
     /// </summary>
+    /// <param name="arguments">The kernel's.</param>
+    /// <param name="layout">The kernel's.</param>
+    /// <param name="queries">[heads, pitch] chunks in shared memory.</param>
+    /// <param name="newKey">A row of them.</param>
+    /// <param name="newValue">A row of them.</param>
+    /// <param name="pitch">Chunks from a row to the next.</param>
+    /// <param name="maxHeads">The most query heads.</param>
+    /// <param name="task">What <see cref="Request"/> gave for this lane.</param>
+    /// <param name="tableRow">The newest position's row of the table.</param>
+    /// <param name="slot">The newest position's slot in the cache.</param>
+    /// <param name="hasNewest">Whether the group has the newest position.</param>
+    /// <param name="hasCodes">Whether the cache is one of codes.</param>
     public static void Prepare(
-        DecodeArguments<ushort> arguments, HeadLayout layout, ArrayView<UInt4> queries, ArrayView<UInt4> newKey, ArrayView<UInt4> newValue, int pitch, int maxHeads,
-        bool hasNewest, bool hasCodes)
+        DecodeArguments<ushort> arguments, HeadLayout layout, ArrayView<UInt4> queries, ArrayView<UInt4> newKey, ArrayView<UInt4> newValue, int pitch,
+        int maxHeads, DecodeTask task, int tableRow, int slot, bool hasNewest, bool hasCodes)
     {
         int kvHead = Grid.IdxX, sequence = Grid.IdxY;
-        int heads = layout.NumHeads / layout.NumKvHeads, numChunks = layout.HeadDim / 8, half = layout.HeadDim / 16;
+        int heads = layout.HeadsOfGroup, numChunks = layout.HeadDim / 8, half = layout.HeadDim / 16;
         var qkv = arguments.Qkv.Cast<UInt4>().AsAligned(16);
         var keys = arguments.Keys.Cast<UInt4>().AsAligned(16);
         var values = arguments.Values.Cast<UInt4>().AsAligned(16);
-        var table = arguments.Table.Cast<Float4>().AsAligned(16);
         long row = (long)sequence * (layout.NumHeads + 2 * layout.NumKvHeads) * numChunks;
-        long angles = (long)arguments.TableRows[sequence] * (layout.HeadDim / 4);
-        int slot = arguments.Slots[sequence];
         uint cacheRow = layout.CacheChunk(slot >> arguments.BlockShift, slot & (layout.BlockSize - 1), kvHead);
 
-        for (int i = Group.IdxX; i < maxHeads * pitch; i += Group.DimX)
+        // The last lanes bring the value, which the first ones do not wait for.
+        int valueChunk = Group.DimX - 1 - Group.IdxX;
+        bool hasValue = hasNewest && valueChunk < numChunks;
+        UInt4 value = default;
+        if (hasValue)
+            value = qkv[row + (layout.NumHeads + layout.NumKvHeads + kvHead) * numChunks + valueChunk];
+        int numHeads = heads + (hasNewest ? 1 : 0);
+        for (int i = Group.IdxX; i < numHeads * half; i += Group.DimX)
         {
-            if (i / pitch >= heads || i % pitch >= numChunks)
-                queries[i] = default;
-        }
-        int numTasks = (heads + (hasNewest ? 1 : 0)) * half;
-        for (int i = Group.IdxX; i < numTasks; i += Group.DimX)
-        {
-            int head = i / half, chunk = i % half;
-            long from = row + (head < heads ? kvHead * heads + head : layout.NumHeads + kvHead) * numChunks + chunk;
-            Two<UInt4> rotated = Rotate(
-                qkv[from], qkv[from + half], table[angles + 2 * chunk], table[angles + 2 * chunk + 1], table[angles + 2 * (half + chunk)],
-                table[angles + 2 * (half + chunk) + 1]);
+            if (maxHeads > OneTaskHeads && i >= Group.DimX)
+                task = Request(arguments, layout, i, tableRow);
+            int head = task.Head, chunk = task.Chunk;
+            Two<UInt4> rotated = Rotate(qkv[row + task.From], qkv[row + (task.From + half)], task.Cos.A, task.Cos.B, task.Sin.A, task.Sin.B);
             if (head < heads)
             {
                 queries[head * pitch + chunk] = rotated.A;
@@ -56,20 +115,11 @@ internal static class DecodeInput
                 }
             }
         }
-        for (int chunk = Group.IdxX; hasNewest && chunk < pitch; chunk += Group.DimX)
+        if (hasValue)
         {
-            UInt4 value = default;
-            if (chunk < numChunks)
-            {
-                value = qkv[row + (layout.NumHeads + layout.NumKvHeads + kvHead) * numChunks + chunk];
-                if (!hasCodes)
-                    values[cacheRow + (long)chunk] = value;
-            }
-            else
-            {
-                newKey[chunk] = default;
-            }
-            newValue[chunk] = value;
+            newValue[valueChunk] = value;
+            if (!hasCodes)
+                values[cacheRow + (long)valueChunk] = value;
         }
     }
 
@@ -78,7 +128,7 @@ internal static class DecodeInput
     /// <see cref="RotaryCodesBody{TActivation, TA}"/> makes them. Their scales go to float <paramref name="scaleAt"/> of those places. After a barrier.
     /// </summary>
     public static void Quantize(
-        DecodeArguments<ushort> arguments, DecodeScales scales, HeadLayout layout, ArrayView<UInt4> newKey, ArrayView<UInt4> newValue, int scaleAt)
+        DecodeArguments<ushort> arguments, DecodeScales scales, HeadLayout layout, ArrayView<UInt4> newKey, ArrayView<UInt4> newValue, int scaleAt, int slot)
     {
         int warp = Group.IdxX >> 5, chunk = Group.IdxX & 31, numChunks = layout.HeadDim / 8;
         if (warp > 1)
@@ -96,7 +146,6 @@ internal static class DecodeInput
         float inverse = DeviceCodes.Inverse(largest), scale = DeviceCodes.Scale(largest);
         UInt2 codes = DeviceCodes.Bytes(elements, inverse);
         own.Cast<UInt2>()[chunk] = codes;
-        int slot = arguments.Slots[Grid.IdxY];
         uint row = layout.RowNumber(slot >> arguments.BlockShift, slot & (layout.BlockSize - 1), Grid.IdxX);
         var cached = (warp == 0 ? arguments.Keys : arguments.Values).Cast<UInt2>().AsAligned(8);
         cached[row * (long)numChunks + chunk] = codes;

@@ -22,7 +22,8 @@ internal interface IDecodeScaling
 
     /// <summary>Makes the newest key and value, halves in shared memory, what the cache holds, there and in the cache. All lanes, after a barrier; ends with one.</summary>
     static abstract void Finish(
-        DecodeArguments<ushort> arguments, DecodeScales scales, HeadLayout layout, ArrayView<UInt4> newKey, ArrayView<UInt4> newValue, int scaleAt, bool hasNewest);
+        DecodeArguments<ushort> arguments, DecodeScales scales, HeadLayout layout, ArrayView<UInt4> newKey, ArrayView<UInt4> newValue, int scaleAt, int slot,
+        bool hasNewest);
 
     /// <summary>The newest one's scale, float <paramref name="at"/> of its place in shared memory, where a lane's key is that.</summary>
     static abstract float Replace(float scale, ArrayView<UInt4> newest, int at, bool isNewest);
@@ -49,7 +50,8 @@ internal readonly struct DecodeUnscaled : IDecodeScaling
     public static float Load(long scales, uint row) => 0f;
 
     public static void Finish(
-        DecodeArguments<ushort> arguments, DecodeScales scales, HeadLayout layout, ArrayView<UInt4> newKey, ArrayView<UInt4> newValue, int scaleAt, bool hasNewest)
+        DecodeArguments<ushort> arguments, DecodeScales scales, HeadLayout layout, ArrayView<UInt4> newKey, ArrayView<UInt4> newValue, int scaleAt, int slot,
+        bool hasNewest)
     {
     }
 
@@ -76,14 +78,15 @@ internal readonly struct DecodeScaled : IDecodeScaling
 
     public static uint FirstChunk(uint row, int numChunks) => row != DecodeRows.None ? row * (uint)numChunks : row;
 
-    public static float Load(long scales, uint row) => PtxIntrinsics.LoadFloatOrZero(scales + (long)row * sizeof(float), row != DecodeRows.None ? 1 : 0);
+    public static float Load(long scales, uint row) => PtxIntrinsics.LoadFloatAheadOrZero(scales + (long)row * sizeof(float), row != DecodeRows.None ? 1 : 0);
 
     public static void Finish(
-        DecodeArguments<ushort> arguments, DecodeScales scales, HeadLayout layout, ArrayView<UInt4> newKey, ArrayView<UInt4> newValue, int scaleAt, bool hasNewest)
+        DecodeArguments<ushort> arguments, DecodeScales scales, HeadLayout layout, ArrayView<UInt4> newKey, ArrayView<UInt4> newValue, int scaleAt, int slot,
+        bool hasNewest)
     {
         if (!hasNewest)
             return;
-        DecodeInput.Quantize(arguments, scales, layout, newKey, newValue, scaleAt);
+        DecodeInput.Quantize(arguments, scales, layout, newKey, newValue, scaleAt, slot);
         Group.Barrier();
     }
 

@@ -29,6 +29,9 @@ internal interface IDecodeHead<TRaw, TChunks, TSums>
     /// <summary>Elements, a multiple of 64; a head may have fewer.</summary>
     static abstract int Dims { get; }
 
+    /// <summary>What a chunk of eight elements takes in the cache.</summary>
+    static abstract int ChunkBytes { get; }
+
     /// <summary>Requests keys. Rows are chunk numbers in the cache; <see cref="DecodeRows.None"/> and chunks beyond the head give zeros.</summary>
     static abstract TRaw LoadKeys(long keys, uint row, uint row8, int chunk, int numChunks);
 
@@ -68,6 +71,8 @@ internal static class DecodeRows
 internal readonly struct DecodeDims64 : IDecodeHead<Four<UInt4>, Four<UInt4>, Two<Four<Float4>>>
 {
     public static int Dims => 64;
+
+    public static int ChunkBytes => 16;
 
     public static Four<UInt4> LoadKeys(long keys, uint row, uint row8, int chunk, int numChunks)
     {
@@ -150,7 +155,7 @@ internal readonly struct DecodeDims64 : IDecodeHead<Four<UInt4>, Four<UInt4>, Tw
     }
 
     private static UInt4 Load(long source, uint row, int chunk, int numChunks) =>
-        PtxIntrinsics.LoadOnce16OrZero(source + (row + (long)chunk) * 16, row != DecodeRows.None && chunk < numChunks ? 1 : 0);
+        PtxIntrinsics.LoadAhead16OrZero(source + (row + (long)chunk) * 16, row != DecodeRows.None && chunk < numChunks ? 1 : 0);
 
     private static UInt4 Choose(bool condition, UInt4 a, UInt4 b) => new()
     {
@@ -211,6 +216,8 @@ internal readonly struct DecodeDims128 : IDecodeHead<Two<Four<UInt4>>, Two<Four<
     private const int Half = 8; // chunks
 
     public static int Dims => 128;
+
+    public static int ChunkBytes => 16;
 
     public static Two<Four<UInt4>> LoadKeys(long keys, uint row, uint row8, int chunk, int numChunks) => new()
     {

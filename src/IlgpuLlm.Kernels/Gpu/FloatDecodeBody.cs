@@ -5,7 +5,7 @@ using IlgpuLlm.Kernels.Gpu.Ptx;
 namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>
-/// One decode step of attention in single precision, after <see cref="DecodeAttentionBody{THead, TScaling, TRaw, TChunks, TSums, TMaxHeads}"/>: a group has the query heads of one
+/// One decode step of attention in single precision, after <see cref="DecodeAttentionBody{THead, TScaling, TRaw, TChunks, TSums, TMaxHeads, TCluster}"/>: a group has the query heads of one
 /// key-value head of one sequence and a split of its positions, its four warps take 8 positions at a time by turns. Lane l has elements 4l to 4l + 3 of
 /// keys, values and sums. The heads follow each other while keys and values stay in registers; what is known of a head lies in shared memory, each lane's
 /// own part. A key's scale multiplies its scores, a value's its weights. How a sequence is split depends on its length alone, and all is added in a fixed order.
@@ -17,7 +17,6 @@ internal static class FloatDecodeBody<TCache>
     private const int Warps = GroupSize / 32;
     private const int StepKeys = 8;
     private const int Lanes = 32;
-    private const int HeadFloats = 4 * Lanes;
 
     internal static void Body(DecodeArguments<float> arguments, HeadLayout layout, DecodeScales scales)
     {
@@ -29,7 +28,7 @@ internal static class FloatDecodeBody<TCache>
         var weightSums = SharedMemory.Allocate<float>(Warps * MaxHeads);
 
         int kvHead = Grid.IdxX, sequence = Grid.IdxY, split = Grid.IdxZ;
-        int heads = layout.NumHeads / layout.NumKvHeads; // of this group
+        int heads = layout.HeadsOfGroup; // of this group
         int newest = arguments.Positions[sequence];
         if (newest < 0)
         {
@@ -127,11 +126,12 @@ internal static class FloatDecodeBody<TCache>
 
         var results = new DecodeResults
         {
-            Sums = sums.Cast<float>(),
+            Sums = sums,
             Maxima = maxima,
             WeightSums = weightSums,
             MaxHeads = MaxHeads,
-            Pitch = HeadFloats,
+            Chunks = Lanes,
+            Pitch = Lanes,
         };
         DecodeMerge<F32Element, float>.Finish(arguments, layout, results, numSplits);
     }
@@ -257,7 +257,7 @@ internal static class FloatDecodeBody<TCache>
     private static void Prepare(DecodeArguments<float> arguments, HeadLayout layout, ArrayView<Float4> queries, ArrayView<Float4> newest, bool hasNewest)
     {
         int kvHead = Grid.IdxX, sequence = Grid.IdxY;
-        int heads = layout.NumHeads / layout.NumKvHeads, numChunks = layout.HeadDim / 4, half = layout.HeadDim / 8;
+        int heads = layout.HeadsOfGroup, numChunks = layout.HeadDim / 4, half = layout.HeadDim / 8;
         var qkv = arguments.Qkv.Cast<Float4>().AsAligned(16);
         var table = arguments.Table.Cast<Float4>().AsAligned(16);
         long row = (long)sequence * (layout.NumHeads + 2 * layout.NumKvHeads) * numChunks;

@@ -53,7 +53,7 @@ internal sealed class FloatDecodeKernel(GpuDevice device) : IDisposable
     public bool CanLaunch(AttentionShape shape, GpuBuffer qkv, KvCacheLayer cache, BatchMetadata batch, GpuBuffer output) =>
         batch.NumTokens == batch.NumSeqs && qkv.Type == ElementType.F32 && output.Type == ElementType.F32
         && Supports(shape) && int.IsPow2(cache.BlockSize) && qkv.Address % 16 == 0 && device.Own(cache.Keys).Address % 16 == 0
-        && device.Own(cache.Values).Address % 16 == 0 && _counters is not null && _partials is not null
+        && device.Own(cache.Values).Address % 16 == 0 && output.Address % 16 == 0 && _counters is not null && _partials is not null
         && _counters.Length >= CountersLength(batch.NumSeqs, shape) && _partials.Length >= PartialsLength(batch.NumSeqs, shape);
 
     /// <summary>Attention of one new token a sequence, whose key and value it writes to the cache first.</summary>

@@ -27,6 +27,9 @@ internal sealed record GpuKernel(string Name, MethodInfo Body, int GroupSize, bo
     /// <summary>The groups in a thread-block cluster (sm_90 and later); a grid is a multiple of it.</summary>
     public int ClusterSize { get; init; } = 1;
 
+    /// <summary>Whether the groups of a cluster follow one another in the grid's third dimension; otherwise in its first.</summary>
+    public bool IsClusterAlongZ { get; init; }
+
     /// <summary>Describes the kernel whose body is the static method <c>Body</c> of <paramref name="type"/>.</summary>
     public static GpuKernel Of(string name, Type type, int groupSize, bool isHot = true)
     {

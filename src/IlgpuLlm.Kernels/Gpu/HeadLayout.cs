@@ -5,6 +5,7 @@ internal readonly struct HeadLayout(AttentionShape shape, KvCacheLayer cache, Ba
 {
     public readonly int NumHeads = shape.NumHeads;
     public readonly int NumKvHeads = shape.NumKvHeads;
+    public readonly int HeadsOfGroup = shape.NumHeads / shape.NumKvHeads; // query heads on a key-value head
     public readonly int HeadDim = shape.HeadDim;
     public readonly int SlidingWindow = shape.SlidingWindow;
     public readonly float Scale = shape.Scale;

@@ -39,6 +39,15 @@ public sealed class KernelCatalogTests
     }
 
     [TestMethod]
+    public void Apply_Clusters_AreAlongOneDimension()
+    {
+        const string Text = ".target sm_80\n.entry K()\n.minnctapersm 1\n{\n\tgriddepcontrol.wait;\n}";
+        string Of(bool isAlongZ) => PtxPatch.Apply(Text, 90, Any with { ClusterSize = 4, IsClusterAlongZ = isAlongZ });
+        Assert.Contains(".minnctapersm 1\n.explicitcluster\n.reqnctapercluster 4, 1, 1\n{", Of(isAlongZ: false));
+        Assert.Contains(".minnctapersm 1\n.explicitcluster\n.reqnctapercluster 1, 1, 4\n{", Of(isAlongZ: true));
+    }
+
+    [TestMethod]
     public void Apply_UniformBranchesAndCalls_LoseTheMark() =>
         Assert.AreEqual(
             ".target sm_90a\n bra L_1; call f; ret; brx.idx %r1, T; shfl.sync.bfly.b32 x;",

@@ -56,6 +56,8 @@ internal static unsafe class PtxEmulation
 
     public static float LoadFloat(long global) => *(float*)global;
 
+    public static Float2 LoadFloat2(long global) => *(Float2*)global;
+
     public static Float4 LoadFloat4(long global) => *(Float4*)global;
 
     public static UInt4 LoadMatrices4(uint shared, bool isTransposed)

@@ -42,6 +42,24 @@ internal static partial class PtxIntrinsics
     [IntrinsicImplementation, Ptx("{ .reg .pred p; setp.ne.s32 p, %1, 0; mov.f32 $0, 0f00000000; @p ld.global.nc.f32 $0, [%0]; }")]
     public static float LoadFloatOrZero(long global, int isValid) => isValid != 0 ? PtxEmulation.LoadFloat(global) : 0f;
 
+    /// <summary>
+    /// As <see cref="LoadOnce16OrZero"/>, but requested in front of a <see cref="SyncWarp"/> or <see cref="WaitForDependencies"/> that stands behind it: those
+    /// the compiler moves behind them.
+    /// </summary>
+    [IntrinsicImplementation, Ptx(
+        "{ .reg .pred p; setp.ne.s32 p, %1, 0; mov.b32 $0, 0; mov.b32 $1, 0; mov.b32 $2, 0; mov.b32 $3, 0; " +
+        "@p ld.global.L1::no_allocate.v4.u32 {$0,$1,$2,$3}, [%0]; }")]
+    public static UInt4 LoadAhead16OrZero(long global, int isValid) => PtxEmulation.Load16(global, isValid);
+
+    /// <summary>The same of 8 bytes.</summary>
+    [IntrinsicImplementation, Ptx(
+        "{ .reg .pred p; setp.ne.s32 p, %1, 0; mov.b32 $0, 0; mov.b32 $1, 0; @p ld.global.L1::no_allocate.v2.u32 {$0,$1}, [%0]; }")]
+    public static UInt2 LoadAhead8OrZero(long global, int isValid) => isValid != 0 ? PtxEmulation.Load8(global) : default;
+
+    /// <summary>The same of a float.</summary>
+    [IntrinsicImplementation, Ptx("{ .reg .pred p; setp.ne.s32 p, %1, 0; mov.f32 $0, 0f00000000; @p ld.global.f32 $0, [%0]; }")]
+    public static float LoadFloatAheadOrZero(long global, int isValid) => isValid != 0 ? PtxEmulation.LoadFloat(global) : 0f;
+
     /// <summary>A float that another multiprocessor wrote during this kernel: past the first-level cache, which may hold an older one.</summary>
     [IntrinsicImplementation, Ptx("ld.global.cg.f32 $0, [%0];")]
     public static float LoadFromOthers(long global) => PtxEmulation.LoadFloat(global);
@@ -57,6 +75,27 @@ internal static partial class PtxIntrinsics
     /// <summary>Four floats that another multiprocessor wrote during this kernel: past the first-level cache, which may hold older ones.</summary>
     [IntrinsicImplementation, Ptx("ld.global.cg.v4.f32 {$0,$1,$2,$3}, [%0];")]
     public static Float4 LoadFromOthers4(long global) => PtxEmulation.LoadFloat4(global);
+
+    /// <summary>Two floats, likewise.</summary>
+    [IntrinsicImplementation, Ptx("ld.global.cg.v2.f32 {$0,$1}, [%0];")]
+    public static Float2 LoadFromOthers2(long global) => PtxEmulation.LoadFloat2(global);
+
+    /// <summary>
+    /// What this lane wrote before, and others before a barrier that it passed, is seen by who sees what it writes behind, in front of a fence of theirs. Lighter
+    /// than <see cref="ILGPU.MemoryFence.DeviceLevel"/>, which orders all fences of the device.
+    /// </summary>
+    [IntrinsicImplementation, Ptx("fence.acq_rel.gpu;")]
+    public static void FenceDevice() => ILGPU.MemoryFence.DeviceLevel();
+
+    /// <summary>a * b, rounded: also where a sum follows.</summary>
+    [IntrinsicImplementation, Ptx("mul.rn.f32 $0, %0, %1;")]
+    public static float Multiply(float a, float b) => a * b;
+
+    /// <summary>Brings 128 bytes of global memory to the second-level cache, without waiting; nothing where <paramref name="isValid"/> is 0.</summary>
+    [IntrinsicImplementation, Ptx("{ .reg .pred p; setp.ne.s32 p, %1, 0; @p prefetch.global.L2 [%0]; }")]
+    public static void PrefetchLine(long global, int isValid)
+    {
+    }
 
     /// <summary>a * b + c, rounded once.</summary>
     [IntrinsicImplementation, Ptx("fma.rn.f32 $0, %0, %1, %2;")]

@@ -7,7 +7,7 @@ internal static partial class PtxIntrinsics
 {
     /// <summary>The value itself, computed here: ILGPU moves what has no effect to where it is used, also into a loop.</summary>
     [IntrinsicImplementation, Ptx("mov.b32 $0, %0;")]
-    public static int Here(int value) => throw Only();
+    public static int Here(int value) => value;
 
     /// <summary>The number of this group in its cluster.</summary>
     [IntrinsicImplementation, Ptx("mov.u32 $0, %cluster_ctarank;")]
@@ -77,6 +77,36 @@ internal static partial class PtxIntrinsics
     /// <summary>Waits for all lanes of the cluster; what they wrote to shared memory before is visible.</summary>
     [IntrinsicImplementation, Ptx("barrier.cluster.arrive.release; barrier.cluster.wait.acquire;")]
     public static void ClusterBarrier() => throw Only();
+
+    /// <summary>
+    /// The first half of <see cref="MeetCluster"/>: tells all lanes of the cluster that this one came here. Nobody waits for lanes that have ended.
+    /// </summary>
+    [IntrinsicImplementation, Ptx("barrier.cluster.arrive.relaxed;")]
+    public static void ArriveCluster() => throw Only();
+
+    /// <summary>The second half: waits until all of them did.</summary>
+    [IntrinsicImplementation, Ptx("barrier.cluster.wait.acquire;")]
+    public static void WaitCluster() => throw Only();
+
+    /// <summary>As <see cref="WaitBarrier"/>, for what other groups of the cluster sent: it is visible then.</summary>
+    [IntrinsicImplementation, Ptx(
+        "{ .reg .pred p; WAIT: mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 p, [%0], %1; @p bra DONE; bra WAIT; DONE: }")]
+    public static void WaitBarrierOfCluster(uint barrier, int parity) => throw Only();
+
+    /// <summary>
+    /// Stores to this address in the group <paramref name="rank"/> of the cluster, without waiting, and tells the barrier at this address there that the bytes
+    /// came. This group may end meanwhile, that one not.
+    /// </summary>
+    [IntrinsicImplementation, Ptx(
+        "{ .reg .b32 to, bar; mapa.shared::cluster.u32 to, %0, %6; mapa.shared::cluster.u32 bar, %5, %6; " +
+        "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [to], {%1,%2,%3,%4}, [bar]; }")]
+    public static void SendShared4(uint shared, Float4 values, uint barrier, int rank) => throw Only();
+
+    /// <summary>The same of two floats.</summary>
+    [IntrinsicImplementation, Ptx(
+        "{ .reg .b32 to, bar; mapa.shared::cluster.u32 to, %0, %4; mapa.shared::cluster.u32 bar, %3, %4; " +
+        "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v2.f32 [to], {%1,%2}, [bar]; }")]
+    public static void SendShared2(uint shared, Float2 values, uint barrier, int rank) => throw Only();
 
     /// <summary>Waits for the first <paramref name="lanes"/> lanes of the group only, a multiple of 32.</summary>
     [IntrinsicImplementation, Ptx("barrier.sync 1, %0;")]

@@ -12,7 +12,7 @@ namespace IlgpuLlm.Kernels.Gpu.Ptx;
 /// <summary>The way of a kernel from C# to the device: compile and patch, or find it on disk; load. The place where intrinsics are made known to ILGPU.</summary>
 internal static class PtxKernels
 {
-    private const int MaxStaticSharedBytes = 48 * 1024; // more must be asked for
+    private const int UsualSharedBytes = 48 * 1024; // more must be asked for
 
     /// <summary>The settings that all CUDA kernels are compiled with. O1 would make every global access generic.</summary>
     public static Context.Builder Configure(Context.Builder builder)
@@ -35,7 +35,7 @@ internal static class PtxKernels
     public static Kernel Load(CudaAccelerator accelerator, GpuKernel kernel, PtxKernel compiled)
     {
         var loaded = (CudaKernel)accelerator.LoadKernel(ForLauncher(accelerator.Context, kernel, compiled));
-        if (kernel.DynamicSharedBytes > MaxStaticSharedBytes)
+        if (compiled.StaticSharedBytes + kernel.DynamicSharedBytes > UsualSharedBytes)
             CudaDriver.AllowDynamicSharedMemory(loaded.FunctionPtr, kernel.DynamicSharedBytes);
         return loaded;
     }

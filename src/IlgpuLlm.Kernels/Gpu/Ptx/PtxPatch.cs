@@ -20,7 +20,7 @@ internal static partial class PtxPatch
         // Later devices run sm_90 as well, and their own targets need a newer PTX than ILGPU writes.
         ptx = Target().Replace(Uniform().Replace(ptx, "$1"), ".target " + (kernel.Target ?? $"sm_{Math.Min(architecture, FirstWithDependentLaunch)}"));
         string directives = (kernel.MaxRegisters > 0 && architecture >= FirstWithDependentLaunch ? $"\n.maxnreg {kernel.MaxRegisters}" : "")
-            + (kernel.ClusterSize > 1 ? $"\n.explicitcluster\n.reqnctapercluster {kernel.ClusterSize}, 1, 1" : "");
+            + (kernel.ClusterSize > 1 ? $"\n.explicitcluster\n.reqnctapercluster {(kernel.IsClusterAlongZ ? $"1, 1, {kernel.ClusterSize}" : $"{kernel.ClusterSize}, 1, 1")}" : "");
         if (directives.Length > 0)
             ptx = LastDirective().Replace(ptx, "$0" + directives, 1);
         if (architecture < FirstWithDependentLaunch)
