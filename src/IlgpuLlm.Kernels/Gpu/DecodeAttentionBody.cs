@@ -288,19 +288,24 @@ internal struct DecodeFinder
 /// <summary>How sequences are split.</summary>
 internal static class DecodeSplits
 {
-    private const int FewPositions = 128; // two rounds of a group's four warps
-    private const int ManyGroups = 128; // key-value heads of all sequences: about as many as an H100 has multiprocessors; a constant, so that results do not depend on the device
+    private const int FewPositions = 64; // one round of a group's four warps
+    private const int FewGroups = 64; // key-value heads of all sequences
+    private const int ManyGroups = 128; // about as many as an H100 has multiprocessors; a constant, so that results do not depend on the device
+    private const int FewSplits = 8; // of a sequence: what a cluster holds
 
     /// <summary>
     /// The fewest positions of a split. Where there are groups enough without splits these are longer: measured, 8 sequences of Llama-2-7B's shape decode 2 %
-    /// faster, 128 of Mistral-7B's 7 %.
+    /// faster in longer ones, 128 of Mistral-7B's 7 %, and one sequence of Llama-2-7B's 1 % faster in the shortest. Those are for sequences that have no more
+    /// splits than meet in a cluster anyway.
     /// </summary>
     /// <param name="numGroups">Key-value heads of all sequences of the batch.</param>
-    public static int Smallest(int numGroups) => IsFew(numGroups) ? FewPositions : 2 * FewPositions;
+    /// <param name="numKvHeads">Key-value heads of a sequence.</param>
+    public static int Smallest(int numGroups, int numKvHeads) =>
+        !IsFew(numGroups) ? 4 * FewPositions : numGroups < FewGroups && Max(numKvHeads) <= FewSplits ? FewPositions : 2 * FewPositions;
 
     /// <summary>Whether there are fewer groups than multiprocessors, before sequences are split.</summary>
     public static bool IsFew(int numGroups) => numGroups < ManyGroups;
 
     /// <summary>The most splits of a sequence: with few key-value heads more, so that one sequence has a group for every multiprocessor.</summary>
-    public static int Max(int numKvHeads) => numKvHeads >= 32 ? 8 : numKvHeads >= 8 ? 16 : 32;
+    public static int Max(int numKvHeads) => numKvHeads >= 32 ? FewSplits : numKvHeads >= 8 ? 16 : 32;
 }

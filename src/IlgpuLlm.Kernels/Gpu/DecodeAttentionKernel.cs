@@ -79,7 +79,7 @@ internal sealed class DecodeAttentionKernel(GpuDevice device) : IDecodeAttention
         // No sequence is longer than its row of the block table; so many splits fit a graph whatever lengths it is used with.
         int maxSplits = DecodeSplits.Max(shape.NumKvHeads);
         long capacity = (long)batch.MaxBlocksPerSeq * cache.BlockSize;
-        int smallest = SmallestSplit ?? DecodeSplits.Smallest(batch.NumSeqs * shape.NumKvHeads);
+        int smallest = SmallestSplit ?? DecodeSplits.Smallest(batch.NumSeqs * shape.NumKvHeads, shape.NumKvHeads);
         int numSplits = (int)Math.Min(maxSplits, (capacity + smallest - 1) / smallest);
         GpuBuffer keys = device.Own(cache.Keys), values = device.Own(cache.Values);
         var arguments = new DecodeArguments<ushort>

@@ -58,11 +58,6 @@ internal static class GemvBody<TFormat, TStorage, TRaw, TX, TChunk, TOutput, TOu
             secondEven = LoadFour(weight, secondRow, chunk, step, numChunks);
             sums = DotFour(odd, secondOdd, x, next, step, numChunks, sums);
         }
-        for (int k = place.IsInside ? numChunks * TFormat.Width + Group.IdxX : shape.InFeatures; k < shape.InFeatures; k += step)
-        {
-            sums.First = TFormat.DotOne(weight[row + k], x[k], sums.First);
-            sums.Second = TFormat.DotOne(weight[secondRow + k], x[k], sums.Second);
-        }
         float a = GroupOps.WarpSum(sums.First), b = GroupOps.WarpSum(sums.Second);
         if (Group.IdxX != 0 || !place.IsInside)
             return;
@@ -198,9 +193,6 @@ internal interface IRowFormat<TStorage, TRaw, TX, TChunk>
 
     /// <summary>sum + weights . x, added from left to right.</summary>
     static abstract float Dot(TRaw weights, TChunk x, float sum);
-
-    /// <summary>sum + weight * x.</summary>
-    static abstract float DotOne(TStorage weight, TX x, float sum);
 }
 
 /// <summary>Floats times floats.</summary>
@@ -213,8 +205,6 @@ internal readonly struct F32Row : IRowFormat<float, Float4, float, Float4>
     public static Float4 LoadRow(ArrayView<float> x, long element) => Chunks.LoadVector(x, element);
 
     public static float Dot(Float4 weights, Float4 x, float sum) => Chunks.Dot(weights, x, sum);
-
-    public static float DotOne(float weight, float x, float sum) => sum + weight * x;
 }
 
 /// <summary>Halves times floats.</summary>
@@ -227,8 +217,6 @@ internal readonly struct MixedRow : IRowFormat<ushort, UInt4, float, Float8>
     public static Float8 LoadRow(ArrayView<float> x, long element) => new() { Low = Chunks.LoadVector(x, element), High = Chunks.LoadVector(x, element + 4) };
 
     public static float Dot(UInt4 weights, Float8 x, float sum) => Chunks.Dot(Chunks.WidenHalves(weights), x, sum);
-
-    public static float DotOne(ushort weight, float x, float sum) => sum + F16Element.Widen(weight) * x;
 }
 
 /// <summary>Halves times halves.</summary>
@@ -241,8 +229,6 @@ internal readonly struct HalfRow : IRowFormat<ushort, UInt4, ushort, Float8>
     public static Float8 LoadRow(ArrayView<ushort> x, long element) => Chunks.WidenHalves(F16Vector.Load(x, element));
 
     public static float Dot(UInt4 weights, Float8 x, float sum) => Chunks.Dot(Chunks.WidenHalves(weights), x, sum);
-
-    public static float DotOne(ushort weight, ushort x, float sum) => sum + F16Element.Widen(weight) * F16Element.Widen(x);
 }
 
 /// <summary>What a product of one row does with a warp's two sums.</summary>

@@ -21,15 +21,23 @@ public sealed partial class GpuBackend
     private bool LaunchNormed(
         DeviceBuffer x, DeviceBuffer norm, float epsilon, DeviceBuffer normed, LinearWeight weight, DeviceBuffer output, int numRows, LinearEpilogue epilogue)
     {
-        if (numRows != 1 || IsBatchInvariant || weight is GpuQuantizedWeight)
+        if (numRows != 1 || IsBatchInvariant)
             return false;
         var (row, normWeight, y) = (_device.Own(x), _device.Own(norm), _device.Own(output));
-        var matrix = Own(weight);
         ShapeChecks.Buffer(row, ElementType.F32, numRows, weight.InFeatures, nameof(x));
         ShapeChecks.Buffer(normWeight, ElementType.F32, 1, weight.InFeatures, nameof(norm));
         ShapeChecks.Activations(y, numRows, epilogue == LinearEpilogue.GateUp ? weight.OutFeatures / 2 : weight.OutFeatures, nameof(output));
-        bool isOfFormat = epilogue == LinearEpilogue.GateUp ? y.Type == matrix.Storage : y.Type == ElementType.F32 || matrix.Storage == ElementType.F16;
-        if (!isOfFormat || !NormGemvKernel.Supports(matrix, row, normWeight, _device.Own(normed), numRows))
+        var multiplied = _device.Own(normed);
+        if (OwnQuantized(weight) is { } codes)
+        {
+            if (_quantizedStream is null || y.Type != ElementType.F16 || !QuantizedStreamKernel.SupportsNormed(codes, row, normWeight, multiplied, epilogue))
+                return false;
+            _quantizedStream.LaunchNormed(codes, row, normWeight, epsilon, QuantizedOutputOf(codes, y, numRows), epilogue);
+            return true;
+        }
+        var matrix = Own(weight);
+        bool isOfFormat = epilogue != LinearEpilogue.GateUp || y.Type == ElementType.F16;
+        if (!isOfFormat || !NormGemvKernel.Supports(matrix, row, normWeight, multiplied, numRows))
             return false;
         _normGemv.Launch(matrix, row, normWeight, epsilon, y, epilogue);
         return true;

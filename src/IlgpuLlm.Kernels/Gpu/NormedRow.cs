@@ -8,10 +8,10 @@ namespace IlgpuLlm.Kernels.Gpu;
 /// </summary>
 internal static class NormedRow
 {
-    private const int ScratchLength = 32; // a float a warp
-
     /// <summary>Elements of the longest row.</summary>
     public const int MaxWidth = 8192;
+
+    private const int ScratchLength = 32; // a float a warp
 
     /// <summary>The dynamic shared memory that a row needs.</summary>
     public static int SharedBytes(int width, ElementType type) => ScratchLength * sizeof(float) + width * type.SizeInBytes();

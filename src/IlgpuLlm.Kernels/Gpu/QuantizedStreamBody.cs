@@ -39,16 +39,29 @@ internal static class QuantizedStreamBody<TCodes, TRaw, THalves, TWarps, TOutput
 
     internal static void Body(long codes, long groups, ArrayView<uint> x, QuantizedOutput output, QuantizedStream stream)
     {
-        var sums = SharedMemory.Allocate<float>(Warps * TileSums);
         // Tiles of rows of the same features are neighbours in the grid, so that all but the first find their weights in the L2 cache.
         int numTiles = (output.NumRows + QuantizedStreamKernel.TileRows - 1) / QuantizedStreamKernel.TileRows;
-        int lane = Group.IdxX & 31, warp = Group.IdxX >> 5, part = Grid.IdxX / numTiles, firstRow = Grid.IdxX % numTiles * QuantizedStreamKernel.TileRows;
-        var place = QuantizedLane.Of(codes, groups, part * (Features / QuantizedLayout.StripRows), lane, TCodes.Bits, stream);
-        int block = warp;
-        var even = LoadFour(place, stream, block);
+        int part = Grid.IdxX / numTiles, firstRow = Grid.IdxX % numTiles * QuantizedStreamKernel.TileRows;
+        var place = Place(codes, groups, part, stream);
+        var requested = Request(place, stream);
         PtxIntrinsics.LaunchDependents();
         PtxIntrinsics.WaitForDependencies();
+        Multiply(place, requested, x, part, firstRow, output, stream);
+    }
 
+    /// <summary>What this lane reads of a part's weights.</summary>
+    public static QuantizedLane Place(long codes, long groups, int part, QuantizedStream stream) =>
+        QuantizedLane.Of(codes, groups, part * (Features / QuantizedLayout.StripRows), Group.IdxX & 31, TCodes.Bits, stream);
+
+    /// <summary>Requests the lane's first blocks.</summary>
+    public static Four<QuantizedChunk<TRaw>> Request(QuantizedLane place, QuantizedStream stream) => LoadFour(place, stream, Group.IdxX >> 5);
+
+    /// <summary>Multiplies a part by a tile of rows, from <paramref name="firstRow"/> on, and stores the sums.</summary>
+    public static void Multiply(
+        QuantizedLane place, Four<QuantizedChunk<TRaw>> even, ArrayView<uint> x, int part, int firstRow, QuantizedOutput output, QuantizedStream stream)
+    {
+        var sums = SharedMemory.Allocate<float>(Warps * TileSums);
+        int lane = Group.IdxX & 31, warp = Group.IdxX >> 5, block = warp;
         // Columns that are no rows repeat the last one; nothing is stored of them.
         int row = IntrinsicMath.Min(firstRow + (lane >> 2), output.NumRows - 1);
         long input = (long)row * stream.NumBlocks * (QuantizedLayout.BlockInputs / 2) + (lane & 3); // pairs of halves

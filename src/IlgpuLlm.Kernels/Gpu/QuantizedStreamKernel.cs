@@ -23,15 +23,21 @@ internal sealed class QuantizedStreamKernel(GpuDevice device)
     private const int ManyParts = 264; // of the features: two groups for each of an H100's multiprocessors; a constant, so that results do not depend on the device
     private const int WholeRowShift = 30;
     private const int ManyWarps = 16;
-    private const int NumEpilogues = 4, NumForms = 3;
+    private const int NumEpilogues = 4, NumNormedEpilogues = 2, NumForms = 3;
     private const int MaxRegisters = 128; // sixteen warps a multiprocessor
 
-    private readonly Launcher?[] _launchers = new Launcher?[Kernels.Length]; // compiled when first used
+    // Compiled when first used.
+    private readonly Launcher?[] _launchers = new Launcher?[Kernels.Length];
+    private readonly NormedLauncher?[] _normedLaunchers = new NormedLauncher?[NormedKernels.Length];
 
     private delegate void Launcher(
         AcceleratorStream stream, KernelConfig config, long codes, long groups, ArrayView<uint> x, QuantizedOutput output, QuantizedStream sizes);
 
-    public static IReadOnlyList<GpuKernel> Variants => Kernels;
+    private delegate void NormedLauncher(
+        AcceleratorStream stream, KernelConfig config, long codes, long groups, ArrayView<float> x, ArrayView<float> norm, float epsilon, QuantizedOutput output,
+        QuantizedStream sizes);
+
+    public static IReadOnlyList<GpuKernel> Variants => [.. Kernels, .. NormedKernels];
 
     // [bits, size of groups and warps, epilogue]
     private static GpuKernel[] Kernels { get; } =
@@ -40,6 +46,15 @@ internal sealed class QuantizedStreamKernel(GpuDevice device)
         .. Outputs<Int4Codes, UInt4, HalfBlockGroups, C8>("int4.g32"),
         .. Outputs<Int8Codes, Int8Block, WholeBlockGroups, C8>("int8"), .. Outputs<Int8Codes, Int8Block, WholeBlockGroups, C16>("int8"),
         .. Outputs<Int8Codes, Int8Block, HalfBlockGroups, C8>("int8.g32"),
+    ];
+
+    // The same, of a row that is normalized.
+    private static GpuKernel[] NormedKernels { get; } =
+    [
+        .. Normed<Int4Codes, UInt4, WholeBlockGroups, C8>("int4"), .. Normed<Int4Codes, UInt4, WholeBlockGroups, C16>("int4"),
+        .. Normed<Int4Codes, UInt4, HalfBlockGroups, C8>("int4.g32"),
+        .. Normed<Int8Codes, Int8Block, WholeBlockGroups, C8>("int8"), .. Normed<Int8Codes, Int8Block, WholeBlockGroups, C16>("int8"),
+        .. Normed<Int8Codes, Int8Block, HalfBlockGroups, C8>("int8.g32"),
     ];
 
     /// <summary>
@@ -54,14 +69,38 @@ internal sealed class QuantizedStreamKernel(GpuDevice device)
     /// <summary>Queues the product of rows whose inputs are in the weight's order; shapes were checked.</summary>
     public void Launch(GpuQuantizedWeight weight, GpuBuffer input, QuantizedOutput output, LinearEpilogue epilogue)
     {
-        bool hasHalfGroups = weight.NumGroups > 1 && weight.GroupLength < QuantizedLayout.BlockInputs;
-        int parts = (weight.OutFeatures + Features - 1) / Features;
-        int index = ((weight.Quantization!.Bits == 4 ? 0 : NumForms) + (hasHalfGroups ? 2 : parts < ManyParts && TakesManyWarps(weight.Quantization.Bits) ? 1 : 0)) * NumEpilogues + (int)epilogue;
+        int index = FormOf(weight) * NumEpilogues + (int)epilogue;
         var launch = _launchers[index] ??= device.Load<Launcher>(Kernels[index]);
         int tiles = (output.NumRows + TileRows - 1) / TileRows;
         launch(
-            device.Stream, new KernelConfig(parts * tiles, Kernels[index].GroupSize), weight.Codes.Address, weight.Groups.Address, input.View<uint>(), output,
+            device.Stream, new KernelConfig(PartsOf(weight) * tiles, Kernels[index].GroupSize), weight.Codes.Address, weight.Groups.Address, input.View<uint>(), output,
             SizesOf(weight));
+    }
+
+    /// <summary>Whether one row of floats can be normalized and multiplied in one kernel, to halves.</summary>
+    public static bool SupportsNormed(GpuQuantizedWeight weight, GpuBuffer x, GpuBuffer norm, GpuBuffer normed, LinearEpilogue epilogue) =>
+        epilogue is LinearEpilogue.Halves or LinearEpilogue.GateUp && Supports(weight, normed, epilogue) && weight.InputOrder is null
+        && weight.InFeatures <= NormedRow.MaxWidth && x.Address % 16 == 0 && norm.Address % 16 == 0;
+
+    /// <summary>Queues the product of a row that is normalized first.</summary>
+    public void LaunchNormed(GpuQuantizedWeight weight, GpuBuffer x, GpuBuffer norm, float epsilon, QuantizedOutput output, LinearEpilogue epilogue)
+    {
+        int index = FormOf(weight) * NumNormedEpilogues + (epilogue == LinearEpilogue.GateUp ? 1 : 0);
+        var launch = _normedLaunchers[index] ??= device.Load<NormedLauncher>(NormedKernels[index]);
+        var shared = SharedMemoryConfig.RequestDynamic<byte>(NormedRow.SharedBytes(weight.InFeatures, ElementType.F16));
+        launch(
+            device.Stream, new KernelConfig(new Index3D(PartsOf(weight), 1, 1), new Index3D(NormedKernels[index].GroupSize, 1, 1), shared), weight.Codes.Address,
+            weight.Groups.Address, x.View<float>(), norm.View<float>(), epsilon, output, SizesOf(weight));
+    }
+
+    private static int PartsOf(GpuQuantizedWeight weight) => (weight.OutFeatures + Features - 1) / Features;
+
+    /// <summary>The place of a weight's kernels among those of all sizes of codes, of groups and of thread groups.</summary>
+    private int FormOf(GpuQuantizedWeight weight)
+    {
+        bool hasHalfGroups = weight.NumGroups > 1 && weight.GroupLength < QuantizedLayout.BlockInputs;
+        int form = hasHalfGroups ? 2 : PartsOf(weight) < ManyParts && TakesManyWarps(weight.Quantization!.Bits) ? 1 : 0;
+        return (weight.Quantization!.Bits == 4 ? 0 : NumForms) + form;
     }
 
     /// <summary>Codes of 8 bits in sixteen warps have registers enough on Hopper alone.</summary>
@@ -83,20 +122,34 @@ internal sealed class QuantizedStreamKernel(GpuDevice device)
         where THalves : struct, IHalfGroups
         where TWarps : struct, IConstant =>
     [
-        Kernel<TCodes, TRaw, THalves, TWarps, QuantizedHalves>($"{name}.w{TWarps.Value}.store"), Kernel<TCodes, TRaw, THalves, TWarps, QuantizedFloats<MmaOverwrites>>($"{name}.w{TWarps.Value}.store-f32"),
-        Kernel<TCodes, TRaw, THalves, TWarps, QuantizedFloats<MmaAdds>>($"{name}.w{TWarps.Value}.add"), Kernel<TCodes, TRaw, THalves, TWarps, QuantizedSiluMulHalves>($"{name}.w{TWarps.Value}.silu-mul"),
+        Kernel<THalves, TWarps>($"{name}.w{TWarps.Value}.store", typeof(QuantizedStreamBody<TCodes, TRaw, THalves, TWarps, QuantizedHalves>), TCodes.Bits),
+        Kernel<THalves, TWarps>($"{name}.w{TWarps.Value}.store-f32", typeof(QuantizedStreamBody<TCodes, TRaw, THalves, TWarps, QuantizedFloats<MmaOverwrites>>), TCodes.Bits),
+        Kernel<THalves, TWarps>($"{name}.w{TWarps.Value}.add", typeof(QuantizedStreamBody<TCodes, TRaw, THalves, TWarps, QuantizedFloats<MmaAdds>>), TCodes.Bits),
+        Kernel<THalves, TWarps>($"{name}.w{TWarps.Value}.silu-mul", typeof(QuantizedStreamBody<TCodes, TRaw, THalves, TWarps, QuantizedSiluMulHalves>), TCodes.Bits),
     ];
 
-    private static GpuKernel Kernel<TCodes, TRaw, THalves, TWarps, TOutput>(string name)
+    private static GpuKernel[] Normed<TCodes, TRaw, THalves, TWarps>(string name)
         where TCodes : struct, IQuantizedCodes<TRaw>
         where TRaw : unmanaged
         where THalves : struct, IHalfGroups
-        where TWarps : struct, IConstant
-        where TOutput : struct, IQuantizedOutput =>
-        GpuKernel.Of($"quantized.stream.{name}", typeof(QuantizedStreamBody<TCodes, TRaw, THalves, TWarps, TOutput>), TWarps.Value * WarpSize) with
+        where TWarps : struct, IConstant =>
+    [
+        Normed<THalves, TWarps>($"{name}.w{TWarps.Value}.store", typeof(NormQuantizedStreamBody<TCodes, TRaw, THalves, TWarps, QuantizedHalves>), TCodes.Bits),
+        Normed<THalves, TWarps>($"{name}.w{TWarps.Value}.silu-mul", typeof(NormQuantizedStreamBody<TCodes, TRaw, THalves, TWarps, QuantizedSiluMulHalves>), TCodes.Bits),
+    ];
+
+    private static GpuKernel Normed<THalves, TWarps>(string name, Type body, int bits)
+        where THalves : struct, IHalfGroups
+        where TWarps : struct, IConstant =>
+        Kernel<THalves, TWarps>($"norm.{name}", body, bits) with { DynamicSharedBytes = NormedRow.SharedBytes(NormedRow.MaxWidth, ElementType.F16) };
+
+    private static GpuKernel Kernel<THalves, TWarps>(string name, Type body, int bits)
+        where THalves : struct, IHalfGroups
+        where TWarps : struct, IConstant =>
+        GpuKernel.Of($"quantized.stream.{name}", body, TWarps.Value * WarpSize) with
         {
             IsCudaOnly = true,
             MaxRegisters = THalves.AreSeparate ? 0 : MaxRegisters,
-            Target = TWarps.Value == ManyWarps && TCodes.Bits == 8 ? "sm_90" : null,
+            Target = TWarps.Value == ManyWarps && bits == 8 ? "sm_90" : null,
         };
 }

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using IlgpuLlm.Kernels.Gpu;
 using IlgpuLlm.Kernels.Tests.Reference;
 
@@ -9,6 +10,8 @@ public sealed class QuantizedLinearTests
 {
     private const int EmulatedLanes = 512; // of the largest group
     private const int MaxRows = 130;
+    private const float NormEpsilon = 1e-5f;
+    private const double NormedTolerance = 2e-3; // a normalized element that lies at the border between two halves may be the other one; so may the result
     private static readonly int[] RowCounts = [1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127, 128, 129, MaxRows];
 
     [TestMethod]
@@ -94,7 +97,53 @@ public sealed class QuantizedLinearTests
         const int OutFeatures = 80, InFeatures = 128;
         using var device = IlgpuCpuDevice.Create(EmulatedLanes);
         var kernel = new QuantizedStreamKernel(device);
-        CheckEmulated(device, bits, groupSize, OutFeatures, InFeatures, rows, Enum.Parse<LinearEpilogue>(epilogue), kernel.Launch);
+        var data = new QuantizedData(bits, groupSize, OutFeatures, InFeatures, isReordered: false, rows);
+        CheckEmulated(device, data, OutFeatures, InFeatures, rows, Enum.Parse<LinearEpilogue>(epilogue), tolerance: 2e-5, kernel.Launch);
+    }
+
+    [TestMethod]
+    [DoNotParallelize] // the emulation of instructions has one memory
+    [DataRow(4, 128, 136, 384, nameof(LinearEpilogue.Halves))]
+    [DataRow(4, 64, 64, 192, nameof(LinearEpilogue.GateUp))]
+    [DataRow(4, 32, 40, 4160, nameof(LinearEpilogue.Halves))]
+    [DataRow(8, 128, 80, 1152, nameof(LinearEpilogue.GateUp))]
+    public void StreamNormed_Emulated_MatchesReferenceOfBothSteps(int bits, int groupSize, int outFeatures, int inFeatures, string epilogue)
+    {
+        if (TestDevice.IsCuda)
+            Assert.Inconclusive("skipped: the other tests run on the device");
+        using var device = IlgpuCpuDevice.Create(EmulatedLanes);
+        var (data, x, norm, normed) = NormedData(bits, groupSize, outFeatures, inFeatures, isReordered: false);
+        normed.CopyTo(data.X, 0);
+        using GpuBuffer row = Upload(device, x), weight = Upload(device, norm);
+        var kernel = new QuantizedStreamKernel(device);
+        CheckEmulated(
+            device, data, outFeatures, inFeatures, rows: 1, Enum.Parse<LinearEpilogue>(epilogue), NormedTolerance, (matrix, input, output, kind) =>
+            {
+                Assert.IsTrue(QuantizedStreamKernel.SupportsNormed(matrix, row, weight, input, kind));
+                kernel.LaunchNormed(matrix, row, weight, NormEpsilon, output, kind);
+            });
+    }
+
+    [TestMethod]
+    [DataRow(4, 128, false)]
+    [DataRow(4, 32, false)]
+    [DataRow(8, 64, false)]
+    [DataRow(4, 128, true)]
+    public void RmsNormLinear_OneRow_MatchesReferenceOfBothSteps(int bits, int groupSize, bool isReordered)
+    {
+        const int OutFeatures = 416, InFeatures = 1152;
+        using var cuda = TestDevice.RentCuda();
+        Reserve(cuda.Backend, bits, groupSize, OutFeatures, InFeatures, isReordered);
+        var (data, x, norm, normed) = NormedData(bits, groupSize, OutFeatures, InFeatures, isReordered);
+        using LinearWeight weight = data.Load(cuda.Backend);
+        using DeviceBuffer row = cuda.Backend.Upload(x), normWeight = cuda.Backend.Upload(norm), between = cuda.Backend.Allocate(ElementType.F16, InFeatures);
+        double[] expected = ReferenceKernels.Linear(data.HalfWeight, data.Bias, normed, 1, OutFeatures, InFeatures);
+        foreach (ElementType type in new[] { ElementType.F32, ElementType.F16 })
+        {
+            using DeviceBuffer output = cuda.Backend.Allocate(type, OutFeatures);
+            cuda.Backend.RmsNormLinear(row, normWeight, NormEpsilon, between, weight, output, 1);
+            TestTensors.AssertClose(expected, cuda.Backend.Download(output), NormedTolerance, NormedTolerance, $"{type}");
+        }
     }
 
     [TestMethod]
@@ -154,7 +203,7 @@ public sealed class QuantizedLinearTests
         new DequantizeKernel(device).Launch(weight, output);
         byte[] bytes = new byte[output.ByteLength];
         device.CopyToHost(output.Address, bytes);
-        float[] actual = [.. System.Runtime.InteropServices.MemoryMarshal.Cast<byte, Half>(bytes).ToArray().Select(h => (float)h)];
+        float[] actual = [.. MemoryMarshal.Cast<byte, Half>(bytes).ToArray().Select(h => (float)h)];
         TestTensors.AssertSameBits(TestTensors.RoundTo(ElementType.F16, data.Weight), actual, "halves");
     }
 
@@ -180,10 +229,9 @@ public sealed class QuantizedLinearTests
     }
 
     private static void CheckEmulated(
-        IlgpuCpuDevice device, int bits, int groupSize, int outFeatures, int inFeatures, int rows, LinearEpilogue epilogue,
+        IlgpuCpuDevice device, QuantizedData data, int outFeatures, int inFeatures, int rows, LinearEpilogue epilogue, double tolerance,
         Action<GpuQuantizedWeight, GpuBuffer, QuantizedOutput, LinearEpilogue> launch)
     {
-        var data = new QuantizedData(bits, groupSize, outFeatures, inFeatures, isReordered: false, rows);
         bool isGateUp = epilogue == LinearEpilogue.GateUp, isHalves = isGateUp || epilogue == LinearEpilogue.Halves;
         using var weight = new GpuQuantizedWeight(
             device, new QuantizedFillKernel(device), outFeatures, inFeatures, data.Format, hasBias: true, [], isGateUp ? GpuWeight.GateUpBlock : null);
@@ -192,17 +240,32 @@ public sealed class QuantizedLinearTests
         using var input = GpuBuffer.Allocate(device, ElementType.F16, data.X.Length);
         using var output = GpuBuffer.Allocate(device, isHalves ? ElementType.F16 : ElementType.F32, rows * width);
         Half[] x = [.. data.X.Select(v => (Half)v)];
-        device.CopyToDevice(System.Runtime.InteropServices.MemoryMarshal.AsBytes(x.AsSpan()), input.Address);
+        device.CopyToDevice(MemoryMarshal.AsBytes(x.AsSpan()), input.Address);
         device.CopyToDevice(new byte[output.ByteLength], output.Address);
         launch(weight, input, GpuBackend.QuantizedOutputOf(weight, output, rows), epilogue);
         byte[] bytes = new byte[output.ByteLength];
         device.CopyToHost(output.Address, bytes);
         float[] actual = isHalves
-            ? [.. System.Runtime.InteropServices.MemoryMarshal.Cast<byte, Half>(bytes).ToArray().Select(h => (float)h)]
-            : System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(bytes).ToArray();
+            ? [.. MemoryMarshal.Cast<byte, Half>(bytes).ToArray().Select(h => (float)h)]
+            : MemoryMarshal.Cast<byte, float>(bytes).ToArray();
         double[] expected = isGateUp
             ? data.SiluMul(data.HalfWeight, rows)
             : ReferenceKernels.Linear(data.HalfWeight, data.Bias, data.X, rows, outFeatures, inFeatures);
-        TestTensors.AssertClose(expected, actual, 2e-5, isHalves ? 6e-4 : 1e-5, $"{epilogue}, {rows} rows");
+        TestTensors.AssertClose(expected, actual, tolerance, isHalves ? Math.Max(tolerance, 6e-4) : 1e-5, $"{epilogue}, {rows} rows");
+    }
+
+    /// <summary>A weight, and a row, its norm's weight and what they make, rounded to halves.</summary>
+    private static (QuantizedData Data, float[] X, float[] Norm, float[] Normed) NormedData(int bits, int groupSize, int outFeatures, int inFeatures, bool isReordered)
+    {
+        float[] x = TestTensors.Random(4, inFeatures), norm = TestTensors.Random(5, inFeatures, 2 / MathF.Sqrt(inFeatures));
+        float[] normed = TestTensors.RoundTo(ElementType.F16, [.. ReferenceKernels.RmsNorm([.. x], norm, 1, NormEpsilon).Select(v => (float)v)]);
+        return (new QuantizedData(bits, groupSize, outFeatures, inFeatures, isReordered, maxRows: 1), x, norm, normed);
+    }
+
+    private static GpuBuffer Upload(IlgpuCpuDevice device, float[] values)
+    {
+        var buffer = GpuBuffer.Allocate(device, ElementType.F32, values.Length);
+        device.CopyToDevice(MemoryMarshal.AsBytes(values.AsSpan()), buffer.Address);
+        return buffer;
     }
 }
