@@ -20,31 +20,32 @@ internal static class GemvBody<TFormat, TStorage, TRaw, TX, TChunk, TOutput, TOu
 {
     internal static void Body(ArrayView<TStorage> weight, ArrayView<float> bias, ArrayView<TX> x, ArrayView<TOut> output, GemvShape shape)
     {
-        var requested = Request(weight, shape);
+        var start = Request(weight, shape);
         PtxIntrinsics.LaunchDependents();
         PtxIntrinsics.WaitForDependencies();
-        Multiply(weight, bias, x, output, shape, requested);
+        Multiply(weight, bias, x, output, shape, start);
     }
 
     /// <summary>Requests a lane's first chunks of both features.</summary>
-    public static Two<Four<TRaw>> Request(ArrayView<TStorage> weight, GemvShape shape)
+    public static GemvStart<TRaw> Request(ArrayView<TStorage> weight, GemvShape shape)
     {
         var place = GemvPlace.Of(shape, TFormat.Width);
         return new()
         {
-            A = LoadFour(weight, place.Row, place.Chunk, Group.DimX, place.NumChunks),
-            B = LoadFour(weight, place.SecondRow, place.Chunk, Group.DimX, place.NumChunks),
+            Place = place,
+            First = LoadFour(weight, place.Row, place.Chunk, Group.DimX, place.NumChunks),
+            Second = LoadFour(weight, place.SecondRow, place.Chunk, Group.DimX, place.NumChunks),
         };
     }
 
     /// <summary>Multiplies, and writes a warp's two sums.</summary>
     public static void Multiply(
-        ArrayView<TStorage> weight, ArrayView<float> bias, ArrayView<TX> x, ArrayView<TOut> output, GemvShape shape, Two<Four<TRaw>> requested)
+        ArrayView<TStorage> weight, ArrayView<float> bias, ArrayView<TX> x, ArrayView<TOut> output, GemvShape shape, GemvStart<TRaw> start)
     {
-        var place = GemvPlace.Of(shape, TFormat.Width);
+        var place = start.Place;
         int numChunks = place.NumChunks, step = Group.DimX, chunk = place.Chunk;
         long row = place.Row, secondRow = place.SecondRow;
-        var (even, secondEven) = (requested.A, requested.B);
+        var (even, secondEven) = (start.First, start.Second);
         GemvSums sums = default;
         while (chunk < numChunks)
         {
@@ -117,6 +118,15 @@ internal static class GemvBody<TFormat, TStorage, TRaw, TX, TChunk, TOutput, TOu
         TChunk chunk = TFormat.LoadRow(x, k);
         return new() { First = TFormat.Dot(first, chunk, sums.First), Second = TFormat.Dot(second, chunk, sums.Second) };
     }
+}
+
+/// <summary>What a lane makes, and what it requested of it.</summary>
+/// <typeparam name="TRaw">A chunk as it is loaded.</typeparam>
+internal struct GemvStart<TRaw>
+    where TRaw : unmanaged
+{
+    public GemvPlace Place;
+    public Four<TRaw> First, Second;
 }
 
 /// <summary>What a lane makes.</summary>

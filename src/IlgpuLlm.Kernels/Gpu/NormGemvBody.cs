@@ -13,11 +13,11 @@ internal static class NormGemvBody<TOutput, TOut>
     internal static void Body(
         ArrayView<ushort> weight, ArrayView<float> bias, ArrayView<float> x, ArrayView<float> norm, float epsilon, ArrayView<TOut> output, GemvShape shape)
     {
-        var requested = GemvBody<HalfRow, ushort, UInt4, ushort, Float8, TOutput, TOut>.Request(weight, shape);
+        var start = GemvBody<HalfRow, ushort, UInt4, ushort, Float8, TOutput, TOut>.Request(weight, shape);
         var requestedNorm = NormedRow.Request(norm, shape.InFeatures);
         PtxIntrinsics.LaunchDependents();
         PtxIntrinsics.WaitForDependencies();
         var row = NormedRow.Make<F16Element, ushort>(x, norm, requestedNorm, shape.InFeatures, epsilon);
-        GemvBody<HalfRow, ushort, UInt4, ushort, Float8, TOutput, TOut>.Multiply(weight, bias, row, output, shape, requested);
+        GemvBody<HalfRow, ushort, UInt4, ushort, Float8, TOutput, TOut>.Multiply(weight, bias, row, output, shape, start);
     }
 }
