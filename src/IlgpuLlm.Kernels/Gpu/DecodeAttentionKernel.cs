@@ -106,10 +106,10 @@ internal sealed class DecodeAttentionKernel(GpuDevice device) : IDecodeAttention
         if (isCluster)
             numSplits = (numSplits + ClusterSize - 1) / ClusterSize * ClusterSize;
         var grid = new Index3D(shape.NumKvHeads, batch.NumSeqs, numSplits);
-        int sharedBytes = isCluster ? DecodeCluster<F16Element, ushort>.SharedBytes(shape.NumHeads / shape.NumKvHeads, shape.HeadDim) : 0;
-        var config = isCluster
-            ? new KernelConfig(grid, new Index3D(GroupSize, 1, 1), SharedMemoryConfig.RequestDynamic<byte>(sharedBytes))
-            : new KernelConfig(grid, new Index3D(GroupSize, 1, 1));
+        var shared = isCluster
+            ? SharedMemoryConfig.RequestDynamic<byte>(DecodeCluster<F16Element, ushort>.SharedBytes(shape.NumHeads / shape.NumKvHeads, shape.HeadDim))
+            : default;
+        var config = new KernelConfig(grid, new Index3D(GroupSize, 1, 1), shared);
         Load(shape, cache.Keys.Type, isCluster)(device.Stream, config, arguments, new HeadLayout(shape, cache, batch), DecodeScales.Of(device, cache, _partials));
     }
 

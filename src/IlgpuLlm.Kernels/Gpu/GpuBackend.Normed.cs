@@ -1,12 +1,12 @@
 namespace IlgpuLlm.Kernels.Gpu;
 
-/// <summary>Products of rows that are normalized before: one row is normalized by the kernel that multiplies it.</summary>
+/// <summary>Products of rows that are normalized before: one row of halves is normalized by the kernel that multiplies it.</summary>
 public sealed partial class GpuBackend
 {
     /// <inheritdoc/>
     public override void RmsNormLinear(DeviceBuffer x, DeviceBuffer norm, float epsilon, DeviceBuffer normed, LinearWeight weight, DeviceBuffer output, int numRows)
     {
-        if (!LaunchNormed(x, norm, epsilon, normed, weight, output, numRows, output.Type == ElementType.F16 ? LinearEpilogue.Halves : LinearEpilogue.Floats))
+        if (!LaunchNormed(x, norm, epsilon, normed, weight, output, numRows, LinearEpilogue.Halves))
             base.RmsNormLinear(x, norm, epsilon, normed, weight, output, numRows);
     }
 
@@ -21,7 +21,7 @@ public sealed partial class GpuBackend
     private bool LaunchNormed(
         DeviceBuffer x, DeviceBuffer norm, float epsilon, DeviceBuffer normed, LinearWeight weight, DeviceBuffer output, int numRows, LinearEpilogue epilogue)
     {
-        if (numRows != 1 || IsBatchInvariant)
+        if (numRows != 1 || IsBatchInvariant || output.Type != ElementType.F16)
             return false;
         var (row, normWeight, y) = (_device.Own(x), _device.Own(norm), _device.Own(output));
         ShapeChecks.Buffer(row, ElementType.F32, numRows, weight.InFeatures, nameof(x));
@@ -30,14 +30,13 @@ public sealed partial class GpuBackend
         var multiplied = _device.Own(normed);
         if (OwnQuantized(weight) is { } codes)
         {
-            if (_quantizedStream is null || y.Type != ElementType.F16 || !QuantizedStreamKernel.SupportsNormed(codes, row, normWeight, multiplied, epilogue))
+            if (_quantizedStream is null || !QuantizedStreamKernel.SupportsNormed(codes, row, normWeight, multiplied, epilogue))
                 return false;
             _quantizedStream.LaunchNormed(codes, row, normWeight, epsilon, QuantizedOutputOf(codes, y, numRows), epilogue);
             return true;
         }
         var matrix = Own(weight);
-        bool isOfFormat = epilogue != LinearEpilogue.GateUp || y.Type == ElementType.F16;
-        if (!isOfFormat || !NormGemvKernel.Supports(matrix, row, normWeight, multiplied, numRows))
+        if (!NormGemvKernel.Supports(matrix, row, normWeight, multiplied, numRows))
             return false;
         _normGemv.Launch(matrix, row, normWeight, epsilon, y, epilogue);
         return true;

@@ -303,6 +303,8 @@ public sealed partial class GpuBackend : Backend
     {
         if (storage == ElementType.F32)
             _simtLinear?.Prepare();
+        else if (_halfAttention is not null && !IsBatchInvariant) // activations are halves
+            _normGemv.Prepare();
         return new GpuLinearWeight(_device, _fillRandom, outFeatures, inFeatures, storage, hasBias, upOffset);
     }
 

@@ -21,7 +21,7 @@ internal static class NormQuantizedStreamBody<TCodes, TRaw, THalves, TWarps, TOu
         var requestedNorm = NormedRow.Request(norm, width);
         PtxIntrinsics.LaunchDependents();
         PtxIntrinsics.WaitForDependencies();
-        var row = NormedRow.Make<F16Element, ushort>(x, norm, requestedNorm, width, epsilon).Cast<uint>();
+        var row = NormedRow.Make(x, norm, requestedNorm, width, epsilon).Cast<uint>();
         QuantizedStreamBody<TCodes, TRaw, THalves, TWarps, TOutput>.Multiply(place, requested, row, part, firstRow: 0, output, stream);
     }
 }

@@ -3,7 +3,7 @@ using ILGPU;
 namespace IlgpuLlm.Kernels.Gpu;
 
 /// <summary>
-/// A row of floats that a group normalizes into its dynamic shared memory, to multiply by it: x / sqrt(mean(x^2) + epsilon) * weight. At one row this spares a
+/// A row of floats that a group normalizes into its dynamic shared memory, as halves, to multiply by it: x / sqrt(mean(x^2) + epsilon) * weight. At one row this spares a
 /// kernel between two others, in which the device has nothing else to do. The norm's weight is requested before the kernel waits for the row.
 /// </summary>
 internal static class NormedRow
@@ -14,7 +14,7 @@ internal static class NormedRow
     private const int ScratchLength = 32; // a float a warp
 
     /// <summary>The dynamic shared memory that a row needs.</summary>
-    public static int SharedBytes(int width, ElementType type) => ScratchLength * sizeof(float) + width * type.SizeInBytes();
+    public static int SharedBytes(int width) => ScratchLength * sizeof(float) + width * sizeof(ushort);
 
     /// <summary>1 / sqrt(mean + epsilon), of the lanes' sums of squares.</summary>
     public static float Scale(float squares, ArrayView<float> scratch, int width, float epsilon) =>
@@ -39,12 +39,10 @@ internal static class NormedRow
     /// <param name="requested">What was requested of it.</param>
     /// <param name="width">Elements of the row, a multiple of 4.</param>
     /// <param name="epsilon">Added to the mean of the squares.</param>
-    public static ArrayView<T> Make<TElement, T>(ArrayView<float> x, ArrayView<float> weight, Two<Four<Float4>> requested, int width, float epsilon)
-        where TElement : struct, IElement<T>
-        where T : unmanaged
+    public static ArrayView<ushort> Make(ArrayView<float> x, ArrayView<float> weight, Two<Four<Float4>> requested, int width, float epsilon)
     {
         var shared = SharedMemory.GetDynamic<Float4>();
-        var row = shared.SubView(ScratchLength / 4, shared.IntLength - ScratchLength / 4).Cast<T>();
+        var row = shared.SubView(ScratchLength / 4, shared.IntLength - ScratchLength / 4).Cast<ushort>();
         int lane = GroupOps.Lane, step = GroupOps.NumLanes, numVectors = width / 4;
         var own = Request(x, width);
         float squares = Squares(own.B, Squares(own.A, 0f));
@@ -54,10 +52,10 @@ internal static class NormedRow
             squares = Chunks.Dot(vector, vector, squares);
         }
         float scale = Scale(squares, shared.SubView(0, ScratchLength / 4).Cast<float>(), width, epsilon);
-        Store<TElement, T>(row, lane, numVectors, own.A, scale, requested.A);
-        Store<TElement, T>(row, lane + 4 * step, numVectors, own.B, scale, requested.B);
+        Store(row, lane, numVectors, own.A, scale, requested.A);
+        Store(row, lane + 4 * step, numVectors, own.B, scale, requested.B);
         for (int i = lane + 8 * step; i < numVectors; i += step)
-            TElement.Store4(row, 4L * i, Scaled(Chunks.LoadVector(x, 4L * i), scale, Chunks.LoadVector(weight, 4L * i)));
+            F16Element.Store4(row, 4L * i, Scaled(Chunks.LoadVector(x, 4L * i), scale, Chunks.LoadVector(weight, 4L * i)));
         GroupOps.Barrier();
         return row;
     }
@@ -79,18 +77,16 @@ internal static class NormedRow
     private static float Squares(Four<Float4> own, float sum) =>
         Chunks.Dot(own.D, own.D, Chunks.Dot(own.C, own.C, Chunks.Dot(own.B, own.B, Chunks.Dot(own.A, own.A, sum))));
 
-    private static void Store<TElement, T>(ArrayView<T> row, int vector, int numVectors, Four<Float4> own, float scale, Four<Float4> weight)
-        where TElement : struct, IElement<T>
-        where T : unmanaged
+    private static void Store(ArrayView<ushort> row, int vector, int numVectors, Four<Float4> own, float scale, Four<Float4> weight)
     {
         int step = GroupOps.NumLanes;
         if (vector < numVectors)
-            TElement.Store4(row, 4L * vector, Scaled(own.A, scale, weight.A));
+            F16Element.Store4(row, 4L * vector, Scaled(own.A, scale, weight.A));
         if (vector + step < numVectors)
-            TElement.Store4(row, 4L * (vector + step), Scaled(own.B, scale, weight.B));
+            F16Element.Store4(row, 4L * (vector + step), Scaled(own.B, scale, weight.B));
         if (vector + 2 * step < numVectors)
-            TElement.Store4(row, 4L * (vector + 2 * step), Scaled(own.C, scale, weight.C));
+            F16Element.Store4(row, 4L * (vector + 2 * step), Scaled(own.C, scale, weight.C));
         if (vector + 3 * step < numVectors)
-            TElement.Store4(row, 4L * (vector + 3 * step), Scaled(own.D, scale, weight.D));
+            F16Element.Store4(row, 4L * (vector + 3 * step), Scaled(own.D, scale, weight.D));
     }
 }

@@ -23,12 +23,12 @@ internal sealed class QuantizedStreamKernel(GpuDevice device)
     private const int ManyParts = 264; // of the features: two groups for each of an H100's multiprocessors; a constant, so that results do not depend on the device
     private const int WholeRowShift = 30;
     private const int ManyWarps = 16;
-    private const int NumEpilogues = 4, NumNormedEpilogues = 2, NumForms = 3;
+    private const int NumEpilogues = 4, NumOutputs = NumEpilogues + 2, NumForms = 3;
     private const int MaxRegisters = 128; // sixteen warps a multiprocessor
 
     // Compiled when first used.
     private readonly Launcher?[] _launchers = new Launcher?[Kernels.Length];
-    private readonly NormedLauncher?[] _normedLaunchers = new NormedLauncher?[NormedKernels.Length];
+    private readonly NormedLauncher?[] _normedLaunchers = new NormedLauncher?[Kernels.Length];
 
     private delegate void Launcher(
         AcceleratorStream stream, KernelConfig config, long codes, long groups, ArrayView<uint> x, QuantizedOutput output, QuantizedStream sizes);
@@ -37,24 +37,15 @@ internal sealed class QuantizedStreamKernel(GpuDevice device)
         AcceleratorStream stream, KernelConfig config, long codes, long groups, ArrayView<float> x, ArrayView<float> norm, float epsilon, QuantizedOutput output,
         QuantizedStream sizes);
 
-    public static IReadOnlyList<GpuKernel> Variants => [.. Kernels, .. NormedKernels];
+    public static IReadOnlyList<GpuKernel> Variants => Kernels;
 
-    // [bits, size of groups and warps, epilogue]
+    // [bits, size of groups and warps, epilogue; then of a row that is normalized: halves, gate and up]
     private static GpuKernel[] Kernels { get; } =
     [
         .. Outputs<Int4Codes, UInt4, WholeBlockGroups, C8>("int4"), .. Outputs<Int4Codes, UInt4, WholeBlockGroups, C16>("int4"),
         .. Outputs<Int4Codes, UInt4, HalfBlockGroups, C8>("int4.g32"),
         .. Outputs<Int8Codes, Int8Block, WholeBlockGroups, C8>("int8"), .. Outputs<Int8Codes, Int8Block, WholeBlockGroups, C16>("int8"),
         .. Outputs<Int8Codes, Int8Block, HalfBlockGroups, C8>("int8.g32"),
-    ];
-
-    // The same, of a row that is normalized.
-    private static GpuKernel[] NormedKernels { get; } =
-    [
-        .. Normed<Int4Codes, UInt4, WholeBlockGroups, C8>("int4"), .. Normed<Int4Codes, UInt4, WholeBlockGroups, C16>("int4"),
-        .. Normed<Int4Codes, UInt4, HalfBlockGroups, C8>("int4.g32"),
-        .. Normed<Int8Codes, Int8Block, WholeBlockGroups, C8>("int8"), .. Normed<Int8Codes, Int8Block, WholeBlockGroups, C16>("int8"),
-        .. Normed<Int8Codes, Int8Block, HalfBlockGroups, C8>("int8.g32"),
     ];
 
     /// <summary>
@@ -69,7 +60,7 @@ internal sealed class QuantizedStreamKernel(GpuDevice device)
     /// <summary>Queues the product of rows whose inputs are in the weight's order; shapes were checked.</summary>
     public void Launch(GpuQuantizedWeight weight, GpuBuffer input, QuantizedOutput output, LinearEpilogue epilogue)
     {
-        int index = FormOf(weight) * NumEpilogues + (int)epilogue;
+        int index = FormOf(weight) * NumOutputs + (int)epilogue;
         var launch = _launchers[index] ??= device.Load<Launcher>(Kernels[index]);
         int tiles = (output.NumRows + TileRows - 1) / TileRows;
         launch(
@@ -85,11 +76,11 @@ internal sealed class QuantizedStreamKernel(GpuDevice device)
     /// <summary>Queues the product of a row that is normalized first.</summary>
     public void LaunchNormed(GpuQuantizedWeight weight, GpuBuffer x, GpuBuffer norm, float epsilon, QuantizedOutput output, LinearEpilogue epilogue)
     {
-        int index = FormOf(weight) * NumNormedEpilogues + (epilogue == LinearEpilogue.GateUp ? 1 : 0);
-        var launch = _normedLaunchers[index] ??= device.Load<NormedLauncher>(NormedKernels[index]);
-        var shared = SharedMemoryConfig.RequestDynamic<byte>(NormedRow.SharedBytes(weight.InFeatures, ElementType.F16));
+        int index = FormOf(weight) * NumOutputs + NumEpilogues + (epilogue == LinearEpilogue.GateUp ? 1 : 0);
+        var launch = _normedLaunchers[index] ??= device.Load<NormedLauncher>(Kernels[index]);
+        var shared = SharedMemoryConfig.RequestDynamic<byte>(NormedRow.SharedBytes(weight.InFeatures));
         launch(
-            device.Stream, new KernelConfig(new Index3D(PartsOf(weight), 1, 1), new Index3D(NormedKernels[index].GroupSize, 1, 1), shared), weight.Codes.Address,
+            device.Stream, new KernelConfig(new Index3D(PartsOf(weight), 1, 1), new Index3D(Kernels[index].GroupSize, 1, 1), shared), weight.Codes.Address,
             weight.Groups.Address, x.View<float>(), norm.View<float>(), epsilon, output, SizesOf(weight));
     }
 
@@ -115,7 +106,7 @@ internal sealed class QuantizedStreamKernel(GpuDevice device)
         GroupShift = weight.NumGroups == 1 ? WholeRowShift : BitOperations.Log2((uint)weight.GroupLength),
     };
 
-    // In the order of LinearEpilogue.
+    // In the order of LinearEpilogue, then those of a row that is normalized.
     private static GpuKernel[] Outputs<TCodes, TRaw, THalves, TWarps>(string name)
         where TCodes : struct, IQuantizedCodes<TRaw>
         where TRaw : unmanaged
@@ -126,14 +117,6 @@ internal sealed class QuantizedStreamKernel(GpuDevice device)
         Kernel<THalves, TWarps>($"{name}.w{TWarps.Value}.store-f32", typeof(QuantizedStreamBody<TCodes, TRaw, THalves, TWarps, QuantizedFloats<MmaOverwrites>>), TCodes.Bits),
         Kernel<THalves, TWarps>($"{name}.w{TWarps.Value}.add", typeof(QuantizedStreamBody<TCodes, TRaw, THalves, TWarps, QuantizedFloats<MmaAdds>>), TCodes.Bits),
         Kernel<THalves, TWarps>($"{name}.w{TWarps.Value}.silu-mul", typeof(QuantizedStreamBody<TCodes, TRaw, THalves, TWarps, QuantizedSiluMulHalves>), TCodes.Bits),
-    ];
-
-    private static GpuKernel[] Normed<TCodes, TRaw, THalves, TWarps>(string name)
-        where TCodes : struct, IQuantizedCodes<TRaw>
-        where TRaw : unmanaged
-        where THalves : struct, IHalfGroups
-        where TWarps : struct, IConstant =>
-    [
         Normed<THalves, TWarps>($"{name}.w{TWarps.Value}.store", typeof(NormQuantizedStreamBody<TCodes, TRaw, THalves, TWarps, QuantizedHalves>), TCodes.Bits),
         Normed<THalves, TWarps>($"{name}.w{TWarps.Value}.silu-mul", typeof(NormQuantizedStreamBody<TCodes, TRaw, THalves, TWarps, QuantizedSiluMulHalves>), TCodes.Bits),
     ];
@@ -141,7 +124,7 @@ internal sealed class QuantizedStreamKernel(GpuDevice device)
     private static GpuKernel Normed<THalves, TWarps>(string name, Type body, int bits)
         where THalves : struct, IHalfGroups
         where TWarps : struct, IConstant =>
-        Kernel<THalves, TWarps>($"norm.{name}", body, bits) with { DynamicSharedBytes = NormedRow.SharedBytes(NormedRow.MaxWidth, ElementType.F16) };
+        Kernel<THalves, TWarps>($"norm.{name}", body, bits) with { DynamicSharedBytes = NormedRow.SharedBytes(NormedRow.MaxWidth) };
 
     private static GpuKernel Kernel<THalves, TWarps>(string name, Type body, int bits)
         where THalves : struct, IHalfGroups

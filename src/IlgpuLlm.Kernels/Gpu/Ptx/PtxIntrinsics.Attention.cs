@@ -60,10 +60,6 @@ internal static partial class PtxIntrinsics
     [IntrinsicImplementation, Ptx("{ .reg .pred p; setp.ne.s32 p, %1, 0; mov.f32 $0, 0f00000000; @p ld.global.f32 $0, [%0]; }")]
     public static float LoadFloatAheadOrZero(long global, int isValid) => isValid != 0 ? PtxEmulation.LoadFloat(global) : 0f;
 
-    /// <summary>A float that another multiprocessor wrote during this kernel: past the first-level cache, which may hold an older one.</summary>
-    [IntrinsicImplementation, Ptx("ld.global.cg.f32 $0, [%0];")]
-    public static float LoadFromOthers(long global) => PtxEmulation.LoadFloat(global);
-
     /// <summary>The lower halves of two words: a's, then b's.</summary>
     [IntrinsicImplementation, Ptx("prmt.b32 $0, %0, %1, 0x5410;")]
     public static uint LowHalves(uint a, uint b) => (a & 0xFFFF) | (b << 16);
